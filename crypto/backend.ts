@@ -16,10 +16,10 @@ export const TAG_BYTES = 16;
 /** One AEAD under one key. The caller never uses a nonce twice. */
 export interface Aead {
   /**
-   * Seals `plaintext`; the result is `headroom` bytes that the caller may fill, then the
-   * ciphertext, then the tag.
+   * Seals all of `bytes` but the last `TAG_BYTES`, in place: the ciphertext replaces the plaintext,
+   * and the tag fills the rest. In place, because a record is then allocated once, at its full size.
    */
-  seal(nonce: Uint8Array, plaintext: Uint8Array, aad?: Uint8Array, headroom?: number): Uint8Array;
+  seal(nonce: Uint8Array, bytes: Uint8Array, aad?: Uint8Array): void;
   /** Opens ciphertext and tag into a fresh array, or gives `undefined` if they do not authenticate. */
   open(nonce: Uint8Array, sealed: Uint8Array, aad?: Uint8Array): Uint8Array | undefined;
   /** Drops the key: later calls throw. */
