@@ -31,6 +31,8 @@ const RESERVED_PREFIX = new TextEncoder().encode("sealrpc1 ");
  * The attester to hand to application code: it refuses `user_data` that a handshake could have
  * made. Without it, an endpoint of the application that attests to what a caller sends would forge
  * handshakes of its own enclave. Closing it does not close the attester underneath.
+ *
+ * Its `attest` throws RangeError, synchronously, for reserved user data.
  */
 export function guardedAttester(attester: Attester): Attester {
   return {
