@@ -1,8 +1,7 @@
 /**
- * CBOR as the Nitro Security Module reads and writes it: definite lengths, shortest integers, no
- * tags. Maps are `Map`, byte strings `Uint8Array`; nothing is keyed by input on a plain object.
+ * Encodes CBOR as the Nitro Security Module's other clients do: definite lengths, shortest
+ * integers, no tags. Maps are `Map`, byte strings `Uint8Array`.
  */
-import { Decoder } from "cbor-x/decode";
 import { Encoder } from "cbor-x/encode";
 
 /** What a value may be made of. Integers from 2^32 are bigint: the library writes such numbers as floats. */
@@ -16,9 +15,7 @@ export type CborValue =
   | readonly CborValue[]
   | ReadonlyMap<string | number, CborValue>;
 
-const options = { useRecords: false, mapsAsObjects: false, tagUint8Array: false };
-const encoder = new Encoder(options);
-const decoder = new Decoder(options);
+const encoder = new Encoder({ useRecords: false, mapsAsObjects: false, tagUint8Array: false });
 
 /** A non-negative integer in the form in which the library writes it shortest. */
 export function cborUint(value: number): number | bigint {
@@ -29,13 +26,4 @@ export function cborUint(value: number): number | bigint {
 export function encodeCbor(value: CborValue): Uint8Array {
   // The library hands out views of a shared pool: copied, nothing else of it can be seen or moved.
   return Uint8Array.from(encoder.encode(value));
-}
-
-/**
- * Decodes one value, which may alias the input. What it is made of is the caller's to check.
- *
- * @throws RangeError or Error of the library for bytes that are not one CBOR value.
- */
-export function decodeCbor(bytes: Uint8Array): unknown {
-  return decoder.decode(bytes) as unknown;
 }

@@ -2,7 +2,8 @@
  * Requests of the Nitro Security Module, in the encoding of its driver: a bare text for a request
  * without arguments, else a map of one entry, the name to the arguments.
  */
-import { type CborValue, decodeCbor, encodeCbor } from "./cbor.ts";
+import { decodeCbor } from "../cbor.ts";
+import { type CborValue, encodeCbor } from "./cbor.ts";
 
 /** The driver takes no more bytes in one request. */
 export const MAX_REQUEST_BYTES = 4096;
@@ -60,7 +61,7 @@ export function decodeRequest(bytes: Uint8Array): NsmRequest | undefined {
   }
   let value: unknown;
   try {
-    value = decodeCbor(bytes);
+    value = decodeCbor(bytes, { code: "nsm-unavailable" });
   } catch {
     return undefined;
   }

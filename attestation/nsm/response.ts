@@ -2,8 +2,9 @@
  * Responses of the Nitro Security Module. A reader takes exactly the shapes that the module is
  * known to give; everything else, its own error included, is `nsm-unavailable`.
  */
+import { type CborShape, decodeCbor } from "../cbor.ts";
 import { AttestationError } from "../errors.ts";
-import { type CborValue, decodeCbor, encodeCbor } from "./cbor.ts";
+import { type CborValue, encodeCbor } from "./cbor.ts";
 import type { NsmRequest } from "./request.ts";
 
 /** The driver gives no more bytes in one response. */
@@ -55,6 +56,12 @@ type NsmRequestName = NsmRequest["name"];
 
 const PCR_BYTES = 48;
 
+const RESPONSE_SHAPE: CborShape = {
+  code: "nsm-unavailable",
+  booleans: true,
+  indefiniteOuterMap: true,
+};
+
 /** Encodes the answer to the request of that name. */
 export function encodeResponse<Name extends NsmRequestName>(
   name: Name,
@@ -103,7 +110,7 @@ export function decodeResponse<Name extends NsmRequestName>(
 ): NsmAnswers[Name] {
   let value: unknown;
   try {
-    value = decodeCbor(response);
+    value = decodeCbor(response, RESPONSE_SHAPE);
   } catch (cause) {
     throw unreadable(name, "bytes that are not CBOR", { cause });
   }

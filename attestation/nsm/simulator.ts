@@ -46,6 +46,7 @@ export interface SimulatorPolicyOptions {
 }
 
 const MODULE_ID = /^(i-[0-9a-f]{17})-enc[0-9a-f]{16}$/;
+const REGION = /^[a-z]{2,}(-[a-z0-9]+)+$/;
 /** A document holds no longer field. */
 const MAX_FIELD_BYTES = 1024;
 const RANDOM_BYTES = 256;
@@ -87,7 +88,7 @@ export class Simulator implements Attester {
     if (!MODULE_ID.test(moduleId)) {
       throw new RangeError(`moduleId: expected i-<17 hex>-enc<16 hex>, received ${moduleId}`);
     }
-    if (!/^[a-z0-9-]{1,32}$/.test(region)) {
+    if (!REGION.test(region)) {
       throw new RangeError(`region: expected a region's name, received ${region}`);
     }
     const certificates = await import("./simulated-chain.ts");
