@@ -4,7 +4,7 @@ import { encodeHex, equalBytes, excerptHex, isAllZero } from "./bytes.ts";
 import type { AttestationDocument } from "./document.ts";
 import { AttestationError } from "./errors.ts";
 import type { Policy } from "./policy.ts";
-import type { PinnableRegister, ReferenceSet } from "./reference-values.ts";
+import { pinnableRegisters, type ReferenceValues } from "./reference-values.ts";
 
 /** The registers that are zero in a debug enclave whatever the image is. */
 const imageRegisters: readonly number[] = [0, 1, 2, 8];
@@ -39,26 +39,21 @@ export function appraiseDebug({ pcrs }: AttestationDocument, policy: Policy): vo
  */
 export function appraiseMeasurements({ pcrs }: AttestationDocument, policy: Policy): void {
   const skipped = isDebug(pcrs) ? imageRegisters : [];
-  const differences = policy.referenceValues.map((set, number) => ({
-    number,
-    registers: differingRegisters(set, pcrs).filter((register) => !skipped.includes(register)),
-    set,
+  const sets = policy.referenceValues.map((set, i) => ({
+    where: `referenceValues[${i}]`,
+    differences: differencesOf(set, pcrs).filter(({ register }) => !skipped.includes(register)),
   }));
-  if (differences.length === 0 || differences.some(({ registers }) => registers.length === 0)) {
-    return;
-  }
-  differences.sort((a, b) => a.registers.length - b.registers.length);
-  const texts = differences.slice(0, maxSetsInMessage).map(({ number, registers, set }, rank) => {
-    const where = `referenceValues[${number}]`;
-    if (rank > 0) return `${where}: PCR${registers.join(", PCR")} differ`;
-    const details = registers.map(
-      (register) =>
-        `PCR${register} expected ${set.get(register)}, received ${hexOf(pcrs.get(register))}`,
+  if (sets.length === 0 || sets.some(({ differences }) => differences.length === 0)) return;
+  sets.sort((a, b) => a.differences.length - b.differences.length);
+  const texts = sets.slice(0, maxSetsInMessage).map(({ where, differences }, rank) => {
+    const details = differences.map(({ register, expected, received }) =>
+      rank === 0
+        ? `PCR${register} expected ${expected}, received ${received}`
+        : `PCR${register} differs`,
     );
     return `${where}: ${details.join("; ")}`;
   });
-  const omitted = differences.length - texts.length;
-  if (omitted > 0) texts.push(`${omitted} more sets differ`);
+  if (sets.length > texts.length) texts.push(`${sets.length - texts.length} more sets differ`);
   throw new AttestationError("measurement-mismatch", texts.join(". "));
 }
 
@@ -103,13 +98,22 @@ export function appraiseUserData({ user_data }: AttestationDocument, expected: U
   }
 }
 
-function differingRegisters(
-  set: ReferenceSet,
-  pcrs: ReadonlyMap<number, Uint8Array>,
-): readonly PinnableRegister[] {
-  return [...set.keys()].filter((register) => set.get(register) !== hexOf(pcrs.get(register)));
+interface Difference {
+  readonly register: number;
+  readonly expected: string;
+  readonly received: string;
 }
 
-function hexOf(pcr: Uint8Array | undefined): string {
-  return pcr === undefined ? "none" : encodeHex(pcr);
+function differencesOf(
+  set: ReferenceValues,
+  pcrs: ReadonlyMap<number, Uint8Array>,
+): readonly Difference[] {
+  return [...pinnableRegisters].flatMap(([key, register]) => {
+    const expected = set[key];
+    const pcr = pcrs.get(register);
+    const received = pcr === undefined ? "none" : encodeHex(pcr);
+    return expected === undefined || expected === received
+      ? []
+      : [{ register, expected, received }];
+  });
 }

@@ -18,11 +18,16 @@ const signatureBytes = 96;
 const protectedHeader = Uint8Array.of(0x44, 0xa1, 0x01, 0x38, 0x22);
 const unprotectedHeader = Uint8Array.of(0xa0);
 const arrayOfFour = Uint8Array.of(0x84);
-/** Text of ten bytes. */
-const context = Uint8Array.of(0x6a, ...new TextEncoder().encode("Signature1"));
-const externalAad = Uint8Array.of(0x40);
+/** Sig_structure = ["Signature1", protected, external_aad = h'', payload], up to the payload. */
+const signaturePrefix = Uint8Array.of(
+  ...arrayOfFour,
+  0x6a,
+  ...new TextEncoder().encode("Signature1"),
+  ...protectedHeader,
+  0x40,
+);
 
-/** The three parts of the envelope that matter; all are views on the evidence, or made of it. */
+/** The three parts of the envelope that matter. */
 export interface Envelope {
   readonly payload: Uint8Array;
   /** r ‖ s, 48 bytes each, both in the range of the curve's order. */
@@ -32,14 +37,16 @@ export interface Envelope {
 }
 
 /**
- * Takes evidence apart, without verifying the signature.
+ * Takes evidence apart, without verifying the signature. The parts are of a copy, so nobody can
+ * change the bytes between their verification and their use.
  *
  * @throws AttestationError `malformed-evidence`, or `bad-signature` for an r or s that no signature has.
  */
-export function parseEnvelope(evidence: Uint8Array): Envelope {
-  if (evidence.length === 0 || evidence.length > maxEvidenceBytes) {
-    refuse(`expected 1 to ${maxEvidenceBytes} bytes, received ${evidence.length}`);
+export function parseEnvelope(input: Uint8Array): Envelope {
+  if (input.length === 0 || input.length > maxEvidenceBytes) {
+    refuse(`expected 1 to ${maxEvidenceBytes} bytes, received ${input.length}`);
   }
+  const evidence = new Uint8Array(input);
   let offset = evidence[0] === 0xd2 ? 1 : 0;
   offset = expectBytes(evidence, offset, arrayOfFour, "array of four items");
   offset = expectBytes(evidence, offset, protectedHeader, "protected header {1: -35} (ES384)");
@@ -60,14 +67,10 @@ export function parseEnvelope(evidence: Uint8Array): Envelope {
   if (!isScalar(signature.bytes.subarray(0, 48)) || !isScalar(signature.bytes.subarray(48))) {
     throw new AttestationError("bad-signature", "expected r and s from 1 to n - 1");
   }
-  // Sig_structure = ["Signature1", protected, external_aad = h'', payload]
-  const signedBytes = Uint8Array.of(
-    ...arrayOfFour,
-    ...context,
-    ...protectedHeader,
-    ...externalAad,
-    ...evidence.subarray(offset, payload.end),
-  );
+  const signedPayload = evidence.subarray(offset, payload.end);
+  const signedBytes = new Uint8Array(signaturePrefix.length + signedPayload.length);
+  signedBytes.set(signaturePrefix);
+  signedBytes.set(signedPayload, signaturePrefix.length);
   return { payload: payload.bytes, signature: signature.bytes, signedBytes };
 }
 

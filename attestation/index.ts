@@ -2,5 +2,5 @@
 
 export { AttestationError, type AttestationErrorCode } from "./errors.ts";
 export { parsePolicyFile, Policy, type PolicyOptions } from "./policy.ts";
-export type { PinnableRegister, ReferenceSet, ReferenceValues } from "./reference-values.ts";
+export type { ReferenceValues } from "./reference-values.ts";
 export { type Claims, VerifiedEvidence, type VerifyOptions } from "./verified-evidence.ts";

@@ -19,7 +19,7 @@ export interface Instance {
 }
 
 const moduleIdForm = /^(i-[0-9a-f]{17})-enc[0-9a-f]{16}$/;
-const regionForm = /^[a-z]{2,}(?:-[a-z0-9]+)+$/;
+const regionForm = /^[a-z0-9-]{1,32}$/;
 
 /** The names of a document, or `undefined` where the two do not agree. */
 export function instanceOf(

@@ -2,11 +2,7 @@
 
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { decodePem } from "./pem.ts";
-import {
-  parseReferenceValues,
-  type ReferenceSet,
-  type ReferenceValues,
-} from "./reference-values.ts";
+import { parseReferenceValues, type ReferenceValues } from "./reference-values.ts";
 import { awsRootPem } from "./root.ts";
 
 /** What a policy is made of, in code or in a JSON file. There are no other keys. */
@@ -31,37 +27,48 @@ export interface PolicyOptions {
   readonly insecureSkipInstanceBinding?: boolean;
 }
 
-const keys = [
-  ...(["referenceValues", "maxAgeMs", "futureSkewMs", "notBeforeLeewayMs", "root"] as const),
-  ...(["insecureTestRoot", "insecureAllowDebug", "insecureAnyMeasurement"] as const),
+type Key = keyof PolicyOptions;
+type Unchecked = { readonly [key in Key]?: unknown };
+
+const keys: ReadonlySet<string> = new Set<Key>([
+  "referenceValues",
+  "maxAgeMs",
+  "futureSkewMs",
+  "notBeforeLeewayMs",
+  "root",
+  "insecureTestRoot",
+  "insecureAllowDebug",
+  "insecureAnyMeasurement",
   "insecureSkipInstanceBinding",
-] as const satisfies readonly (keyof PolicyOptions)[];
+]);
 
 /** A policy that was checked. It cannot be changed, and nothing else passes for it. */
 export class Policy {
-  readonly referenceValues: readonly ReferenceSet[];
+  /** As given, in lower-case digits. Empty only under insecureAnyMeasurement. */
+  readonly referenceValues: readonly ReferenceValues[];
   readonly maxAgeMs: number;
   readonly futureSkewMs: number;
   readonly notBeforeLeewayMs: number;
-  readonly insecureTestRoot: boolean;
   readonly insecureAllowDebug: boolean;
   readonly insecureAnyMeasurement: boolean;
   readonly insecureSkipInstanceBinding: boolean;
   readonly #root: Uint8Array;
 
-  private constructor(options: { readonly [key in (typeof keys)[number]]?: unknown }) {
+  private constructor(options: Unchecked) {
     this.insecureAllowDebug = parseFlag(options, "insecureAllowDebug");
     this.insecureAnyMeasurement = parseFlag(options, "insecureAnyMeasurement");
     this.insecureSkipInstanceBinding = parseFlag(options, "insecureSkipInstanceBinding");
-    this.insecureTestRoot = options.insecureTestRoot !== undefined;
     this.referenceValues = parseReferenceValues(
       options.referenceValues,
       !this.insecureAnyMeasurement,
     );
-    this.maxAgeMs = parseDuration(options, "maxAgeMs", 300_000, 1);
-    this.futureSkewMs = parseDuration(options, "futureSkewMs", 300_000, 0);
-    this.notBeforeLeewayMs = parseDuration(options, "notBeforeLeewayMs", 60_000, 0);
-    this.#root = parseRoots(options);
+    this.maxAgeMs = parseDuration(options, "maxAgeMs", { preset: 300_000, least: 1 });
+    this.futureSkewMs = parseDuration(options, "futureSkewMs", { preset: 300_000, least: 0 });
+    this.notBeforeLeewayMs = parseDuration(options, "notBeforeLeewayMs", {
+      preset: 60_000,
+      least: 0,
+    });
+    this.#root = parsePinnedRoot(options);
     Object.freeze(this);
   }
 
@@ -76,10 +83,9 @@ export class Policy {
       throw new TypeError("policy: expected an object");
     }
     for (const key of Object.keys(options)) {
-      if (!keys.some((known) => known === key)) {
-        throw new TypeError(
-          `policy: unknown key ${JSON.stringify(key)}, expected ${keys.join(", ")}`,
-        );
+      if (!keys.has(key)) {
+        const names = [...keys].join(", ");
+        throw new TypeError(`policy: unknown key ${JSON.stringify(key)}, expected ${names}`);
       }
     }
     return new Policy(options);
@@ -105,16 +111,20 @@ export function parsePolicyFile(text: string): Policy {
   return Policy.from(JSON.parse(text) as PolicyOptions);
 }
 
-type Options = { readonly [key: string]: unknown };
-
-function parseFlag(options: Options, key: string): boolean {
-  const value = options[key] ?? false;
+function parseFlag(options: Unchecked, key: Key): boolean {
+  const value = options[key];
+  if (value === undefined) return false;
   if (typeof value !== "boolean") throw new TypeError(`${key}: expected true or false`);
   return value;
 }
 
-function parseDuration(options: Options, key: string, preset: number, least: number): number {
-  const value = options[key] ?? preset;
+function parseDuration(
+  options: Unchecked,
+  key: Key,
+  { preset, least }: { readonly preset: number; readonly least: number },
+): number {
+  const value = options[key];
+  if (value === undefined) return preset;
   if (typeof value !== "number") throw new TypeError(`${key}: expected milliseconds`);
   if (!Number.isSafeInteger(value) || value < least) {
     throw new RangeError(`${key}: expected whole milliseconds from ${least} on, received ${value}`);
@@ -122,14 +132,14 @@ function parseDuration(options: Options, key: string, preset: number, least: num
   return value;
 }
 
-function parseRoots({ root, insecureTestRoot }: Options): Uint8Array {
+function parsePinnedRoot({ root, insecureTestRoot }: Unchecked): Uint8Array {
   if (insecureTestRoot !== undefined) {
     if (root !== undefined) {
       throw new TypeError("root and insecureTestRoot: expected one of them, received both");
     }
     return parseRoot(insecureTestRoot, "insecureTestRoot").encoding;
   }
-  const certificate = parseRoot(root ?? awsRootPem, "root");
+  const certificate = parseRoot(root === undefined ? awsRootPem : root, "root");
   // A guard against a mix-up, and no more: names prove nothing. What protects the relying party is
   // that it pins the bytes of a root that it has from AWS.
   if (certificate.subject.organization === "sealrpc simulator") {

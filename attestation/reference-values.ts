@@ -2,13 +2,7 @@
 
 import { decodeHex, encodeHex, isAllZero } from "./bytes.ts";
 
-/** The registers that a policy may pin. PCR3 and PCR4 are of the host's role and instance, 8 is of the image's signer. */
-export const pinnableRegisters = [0, 1, 2, 3, 4, 8] as const;
-
-/** One of them. */
-export type PinnableRegister = (typeof pinnableRegisters)[number];
-
-/** One set, as the user writes it: 48 bytes each in hexadecimal digits of any case. */
+/** One set: 48 bytes each in hexadecimal digits, of any case where the user writes them. */
 export interface ReferenceValues {
   /** The whole image. */
   readonly pcr0?: string;
@@ -24,22 +18,26 @@ export interface ReferenceValues {
   readonly pcr8?: string;
 }
 
-/** One set, checked: register to 96 lower-case hexadecimal digits. */
-export type ReferenceSet = ReadonlyMap<PinnableRegister, string>;
-
-const registerOfKey: ReadonlyMap<string, PinnableRegister> = new Map(
-  pinnableRegisters.map((register) => [`pcr${register}`, register]),
-);
+/** The registers that a set may pin, by the key of each. */
+export const pinnableRegisters: ReadonlyMap<keyof ReferenceValues, number> = new Map([
+  ["pcr0", 0],
+  ["pcr1", 1],
+  ["pcr2", 2],
+  ["pcr3", 3],
+  ["pcr4", 4],
+  ["pcr8", 8],
+]);
 
 /**
- * Checks the list of sets. `requirePcr0`: every set, and so the list, must say which image is meant.
+ * Checks the list of sets, and gives it frozen, in lower-case digits. With `requirePcr0` every set,
+ * and so the list, must say which image is meant.
  *
  * @throws TypeError or RangeError that names the set and the register.
  */
 export function parseReferenceValues(
   value: unknown,
   requirePcr0: boolean,
-): readonly ReferenceSet[] {
+): readonly ReferenceValues[] {
   if (value === undefined && !requirePcr0) return Object.freeze([]);
   if (!Array.isArray(value)) {
     throw new TypeError("referenceValues: expected a list of sets of measurements");
@@ -50,23 +48,25 @@ export function parseReferenceValues(
   );
 }
 
-function parseSet(value: unknown, where: string, requirePcr0: boolean): ReferenceSet {
+function parseSet(value: unknown, where: string, requirePcr0: boolean): ReferenceValues {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new TypeError(`${where}: expected an object of measurements`);
   }
-  const set = new Map<PinnableRegister, string>();
-  for (const [key, digits] of Object.entries(value) as [string, unknown][]) {
-    const register = registerOfKey.get(key);
-    if (register === undefined) {
-      const allowed = [...registerOfKey.keys()].join(", ");
-      throw new TypeError(`${where}: unknown key ${JSON.stringify(key)}, expected ${allowed}`);
-    }
-    if (digits !== undefined) set.set(register, parseMeasurement(digits, `${where}.${key}`));
-  }
-  if (requirePcr0 && !set.has(0)) {
+  const allowed: ReadonlySet<string> = new Set(pinnableRegisters.keys());
+  const entries = Object.entries(value)
+    .filter(([, digits]) => digits !== undefined)
+    .map(([key, digits]: [string, unknown]) => {
+      if (!allowed.has(key)) {
+        const names = [...allowed].join(", ");
+        throw new TypeError(`${where}: unknown key ${JSON.stringify(key)}, expected ${names}`);
+      }
+      return [key, parseMeasurement(digits, `${where}.${key}`)];
+    });
+  const set = Object.freeze(Object.fromEntries(entries) as ReferenceValues);
+  if (requirePcr0 && set.pcr0 === undefined) {
     throw new TypeError(`${where}: expected pcr0, without which any image would do`);
   }
-  if (set.size === 0) throw new RangeError(`${where}: expected a measurement, received none`);
+  if (entries.length === 0) throw new RangeError(`${where}: expected a measurement, received none`);
   return set;
 }
 

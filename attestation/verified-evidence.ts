@@ -105,8 +105,7 @@ export class VerifiedEvidence {
     const { policy, challenge, userData, backend = defaultBackend } = options;
     const nowMs = options.now ?? Date.now();
     checkArguments(evidence, options, nowMs);
-    // A copy, so that nobody changes the bytes between their verification and their use.
-    const { payload, signature, signedBytes } = parseEnvelope(new Uint8Array(evidence));
+    const { payload, signature, signedBytes } = parseEnvelope(evidence);
     const document = parseDocument(payload);
     const { root, notBeforeLeewayMs } = policy;
     const { cabundle, certificate } = document;
@@ -130,6 +129,7 @@ export class VerifiedEvidence {
    * `debug-enclave`, `measurement-mismatch`.
    */
   reappraise(policy: Policy): void {
+    if (!Policy.is(policy)) throw new TypeError("policy: expected what Policy.from gives");
     if (!equalBytes(policy.root, this.#root)) {
       throw new AttestationError(
         "untrusted-chain",
@@ -180,7 +180,7 @@ function checkArguments(evidence: Uint8Array, options: VerifyOptions, nowMs: num
   if (userData !== undefined && !(userData instanceof Uint8Array)) {
     throw new TypeError("userData: expected a Uint8Array");
   }
-  if (Number.isNaN(new Date(nowMs).getTime())) {
+  if (typeof nowMs !== "number" || Number.isNaN(new Date(nowMs).getTime())) {
     throw new RangeError(`now: expected milliseconds since the epoch, received ${nowMs}`);
   }
 }
