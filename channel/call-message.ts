@@ -1,4 +1,12 @@
-/** The messages that OPEN, HEADERS, END and REFUSED carry (docs/protocol.md §3, §8). */
+/**
+ * The messages that OPEN, HEADERS, END and REFUSED carry (docs/protocol.md §3, §8): their types, and
+ * a protobuf codec of their own. It writes straight into a record and reads straight out of one,
+ * since every call passes here; the tests hold it equal to the generated code in `gen/`.
+ */
+import { Violation, ALERT } from "./violation.ts";
+
+/** The longest serialized RequestHeader, ResponseHeader or Status. */
+export const MAX_HEADER_BYTES = 65_536;
 
 /** One metadata entry; values under a "-bin" key are raw bytes. */
 export interface Entry {
@@ -7,10 +15,14 @@ export interface Entry {
 }
 
 export interface RequestHeader {
+  /** "/package.Service/Method". */
   readonly method: string;
   readonly metadata: readonly Entry[];
+  /** When the OPEN was sealed, in milliseconds of the session's clock. */
   readonly sentMs: number;
+  /** What was left of the deadline then, in milliseconds; 0 is no deadline. */
   readonly timeoutMs: number;
+  /** The encoding of messages flagged as compressed; empty is identity. */
   readonly encoding: string;
   readonly authority: string;
 }
@@ -21,7 +33,275 @@ export interface ResponseHeader {
 }
 
 export interface Status {
+  /** A gRPC status code; above 16 was read as 2, UNKNOWN. */
   readonly code: number;
   readonly message: string;
   readonly trailers: readonly Entry[];
+}
+
+/** No more bytes than this are written for a header; cheap, and never too small. */
+export function boundOf(header: RequestHeader | ResponseHeader | Status): number {
+  if ("method" in header) {
+    const { method, encoding, authority, metadata } = header;
+    return 3 * (method.length + encoding.length + authority.length) + 48 + boundOfEntries(metadata);
+  }
+  if ("code" in header) return 3 * header.message.length + 16 + boundOfEntries(header.trailers);
+  return 3 * header.encoding.length + 8 + boundOfEntries(header.metadata);
+}
+
+/** Whether a header keeps within {@link MAX_HEADER_BYTES}; exact where the bound does not decide. */
+export function fits(header: RequestHeader | ResponseHeader | Status): boolean {
+  const bound = boundOf(header);
+  if (bound <= MAX_HEADER_BYTES) return true;
+  // Text takes at least a byte a character: this is refused without writing it out.
+  if (bound > 4 * MAX_HEADER_BYTES) return false;
+  return writeHeader(new Uint8Array(bound), 0, header) <= MAX_HEADER_BYTES;
+}
+
+/** Writes any of the three at `at` and gives the position behind it. */
+export function writeHeader(
+  out: Uint8Array,
+  at: number,
+  header: RequestHeader | ResponseHeader | Status,
+): number {
+  if ("method" in header) return writeRequestHeader(out, at, header);
+  if ("code" in header) return writeStatus(out, at, header);
+  return writeText(out, writeEntries(out, at, 0x0a, header.metadata), 0x12, header.encoding);
+}
+
+function writeRequestHeader(out: Uint8Array, start: number, header: RequestHeader): number {
+  let at = writeText(out, start, 0x0a, header.method);
+  at = writeEntries(out, at, 0x12, header.metadata);
+  at = writeNumber(out, at, 0x18, header.sentMs);
+  at = writeNumber(out, at, 0x20, header.timeoutMs);
+  at = writeText(out, at, 0x2a, header.encoding);
+  return writeText(out, at, 0x32, header.authority);
+}
+
+function writeStatus(out: Uint8Array, start: number, status: Status): number {
+  let at = writeNumber(out, start, 0x08, status.code);
+  at = writeText(out, at, 0x12, status.message);
+  return writeEntries(out, at, 0x1a, status.trailers);
+}
+
+/** @throws Violation `malformed` for anything that is not a RequestHeader of §3. */
+export function parseRequestHeader(body: Uint8Array): RequestHeader {
+  const fields = new Fields(body);
+  let method = "";
+  let sentMs = 0;
+  let timeoutMs = 0;
+  let encoding = "";
+  let authority = "";
+  const metadata: Entry[] = [];
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x0a) method = fields.text();
+    else if (tag === 0x12) metadata.push(parseEntry(fields.bytes()));
+    else if (tag === 0x18) sentMs = fields.number();
+    else if (tag === 0x20) timeoutMs = fields.number();
+    else if (tag === 0x2a) encoding = fields.text();
+    else if (tag === 0x32) authority = fields.text();
+    else fields.skip(tag);
+  }
+  return { method, metadata, sentMs, timeoutMs, encoding, authority };
+}
+
+/** @throws Violation `malformed` for anything that is not a ResponseHeader of §3. */
+export function parseResponseHeader(body: Uint8Array): ResponseHeader {
+  const fields = new Fields(body);
+  let encoding = "";
+  const metadata: Entry[] = [];
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x0a) metadata.push(parseEntry(fields.bytes()));
+    else if (tag === 0x12) encoding = fields.text();
+    else fields.skip(tag);
+  }
+  return { metadata, encoding };
+}
+
+/** @throws Violation `malformed` for anything that is not a Status of §3. */
+export function parseStatus(body: Uint8Array): Status {
+  const fields = new Fields(body);
+  let code = 0;
+  let message = "";
+  const trailers: Entry[] = [];
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x08) code = fields.number();
+    else if (tag === 0x12) message = fields.text();
+    else if (tag === 0x1a) trailers.push(parseEntry(fields.bytes()));
+    else fields.skip(tag);
+  }
+  return { code: code > 16 ? 2 : code, message, trailers };
+}
+
+const KEY = /^[0-9a-z_.-]+$/;
+const RESERVED: ReadonlySet<string> = new Set([
+  "grpc-timeout",
+  "grpc-encoding",
+  "grpc-status",
+  "grpc-message",
+  "te",
+  "content-type",
+]);
+
+/** Whether a key may travel in metadata (§3). */
+export function isMetadataKey(key: string): boolean {
+  return KEY.test(key) && !RESERVED.has(key);
+}
+
+function parseEntry(body: Uint8Array): Entry {
+  const fields = new Fields(body);
+  let key = "";
+  let value: Uint8Array = EMPTY;
+  for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
+    if (tag === 0x0a) key = fields.text();
+    else if (tag === 0x12) value = fields.bytes().slice();
+    else fields.skip(tag);
+  }
+  if (!isMetadataKey(key)) throw malformed("a metadata key is not allowed");
+  return { key, value };
+}
+
+const EMPTY = new Uint8Array(0);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function boundOfEntries(entries: readonly Entry[]): number {
+  let bound = 0;
+  for (const { key, value } of entries) bound += 3 * key.length + value.length + 16;
+  return bound;
+}
+
+function writeEntries(
+  out: Uint8Array,
+  start: number,
+  tag: number,
+  entries: readonly Entry[],
+): number {
+  let at = start;
+  for (const { key, value } of entries) {
+    const valueBytes = value.length === 0 ? 0 : 1 + varintBytes(value.length) + value.length;
+    // A key is ASCII, so its length in bytes is known (§3).
+    out[at++] = tag;
+    at = writeVarint(out, at, 1 + varintBytes(key.length) + key.length + valueBytes);
+    at = writeText(out, at, 0x0a, key);
+    if (value.length === 0) continue;
+    out[at++] = 0x12;
+    at = writeVarint(out, at, value.length);
+    out.set(value, at);
+    at += value.length;
+  }
+  return at;
+}
+
+function writeText(out: Uint8Array, start: number, tag: number, text: string): number {
+  const length = text.length;
+  if (length === 0) return start;
+  let at = start;
+  out[at++] = tag;
+  if (length < 128) {
+    out[at] = length;
+    let i = 0;
+    for (; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit >= 128) break;
+      out[at + 1 + i] = unit;
+    }
+    if (i === length) return at + 1 + length;
+  }
+  const bytes = encoder.encode(text);
+  at = writeVarint(out, at, bytes.length);
+  out.set(bytes, at);
+  return at + bytes.length;
+}
+
+function writeNumber(out: Uint8Array, start: number, tag: number, value: number): number {
+  if (value === 0) return start;
+  out[start] = tag;
+  return writeVarint(out, start + 1, value);
+}
+
+function writeVarint(out: Uint8Array, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  while (rest >= 128) {
+    out[at++] = (rest % 128) | 128;
+    rest = Math.floor(rest / 128);
+  }
+  out[at++] = rest;
+  return at;
+}
+
+function varintBytes(value: number): number {
+  return value < 128 ? 1 : value < 16_384 ? 2 : 3;
+}
+
+function malformed(what: string): Violation {
+  return new Violation(ALERT.malformed, "malformed-frame", what);
+}
+
+/** Walks the fields of one message. Every read stays inside the body, so it ends on any bytes. */
+class Fields {
+  readonly #body: Uint8Array;
+  #at = 0;
+
+  constructor(body: Uint8Array) {
+    this.#body = body;
+  }
+
+  /** The next field's tag, or 0 behind the last. */
+  next(): number {
+    if (this.#at === this.#body.length) return 0;
+    const tag = this.number();
+    if (tag < 8 || tag > 0xffffffff) throw malformed("a field number is out of range");
+    return tag;
+  }
+
+  number(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 10; i++) {
+      const byte = this.#body[this.#at++];
+      if (byte === undefined) throw malformed("a number is cut short");
+      value += (byte & 127) * scale;
+      if (byte < 128) {
+        if (value > Number.MAX_SAFE_INTEGER) throw malformed("a number is beyond 2^53 - 1");
+        return value;
+      }
+      scale *= 128;
+    }
+    throw malformed("a number is too long");
+  }
+
+  /** A view on the body. */
+  bytes(): Uint8Array {
+    const length = this.number();
+    const end = this.#at + length;
+    if (end > this.#body.length) throw malformed("a field is cut short");
+    const bytes = this.#body.subarray(this.#at, end);
+    this.#at = end;
+    return bytes;
+  }
+
+  text(): string {
+    const bytes = this.bytes();
+    if (bytes.length < 128) {
+      let ascii = true;
+      for (let i = 0; i < bytes.length && ascii; i++) ascii = (bytes[i] ?? 128) < 128;
+      if (ascii) return String.fromCharCode(...bytes);
+    }
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      throw malformed("text is not UTF-8");
+    }
+  }
+
+  skip(tag: number): void {
+    const wire = tag % 8;
+    if (wire === 0) this.number();
+    else if (wire === 2) this.bytes();
+    else if (wire === 1 || wire === 5) this.#at += wire === 1 ? 8 : 4;
+    else throw malformed("a field has an unknown wire type");
+    if (this.#at > this.#body.length) throw malformed("a field is cut short");
+  }
 }

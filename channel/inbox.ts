@@ -1,0 +1,199 @@
+/**
+ * The messages that arrive for one call: assembled from MESSAGE frames, bounded by credit, handed to
+ * the application one for each read (docs/protocol.md §8).
+ */
+import { ReceiveCredit } from "./credit.ts";
+import { COMPRESSED, MESSAGE_COST, MORE, readU32 } from "./frame.ts";
+import { ALERT, Violation } from "./violation.ts";
+
+/** What a receiver is told. */
+export interface InboxEvents {
+  onMessage(message: Uint8Array, compressed: boolean): void;
+  /** No message is left and none will come. */
+  onDrained(): void;
+}
+
+interface Message {
+  readonly bytes: Uint8Array;
+  readonly compressed: boolean;
+  readonly cost: number;
+}
+
+/** Pieces of a message that is not whole yet. */
+interface Assembly {
+  readonly total: number;
+  readonly compressed: boolean;
+  readonly pieces: Uint8Array[];
+  received: number;
+  cost: number;
+}
+
+/** Room for the cost of a few more frames, so that small pieces do not need a grant each. */
+const PIECE_BYTES = 16_384;
+
+export class Inbox {
+  readonly #events: InboxEvents;
+  readonly #credit: ReceiveCredit;
+  readonly #maxMessageBytes: number;
+  #messages: Message[] = [];
+  #assembly: Assembly | undefined;
+  #wanted = false;
+  #delivering = false;
+  #ended = false;
+  #drained = false;
+
+  constructor(events: InboxEvents, initialCredit: number, maxMessageBytes: number) {
+    this.#events = events;
+    this.#credit = new ReceiveCredit(initialCredit);
+    this.#maxMessageBytes = maxMessageBytes < 0 ? Infinity : maxMessageBytes;
+  }
+
+  /** Whether the peer said that no message follows. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get isEmpty(): boolean {
+    return this.#messages.length === 0;
+  }
+
+  /** The cost of what is kept for the application. */
+  get heldBytes(): number {
+    return this.#drained ? 0 : this.#credit.heldBytes;
+  }
+
+  /**
+   * Takes one MESSAGE frame out of a record of `recordBytes`; gives its cost.
+   *
+   * @returns "too-large" when the message is beyond the receiver's limit: the call must end.
+   * @throws Violation `malformed`, `state` or `credit`
+   */
+  accept(flags: number, body: Uint8Array, recordBytes: number): number | "too-large" {
+    if (this.#ended) throw new Violation(ALERT.state, "malformed-frame", "MESSAGE came after END");
+    const cost = MESSAGE_COST + body.length;
+    this.#credit.receive(cost);
+    const assembly = this.#assembly;
+    if (assembly !== undefined) this.#continue(assembly, flags, body, recordBytes, cost);
+    else if ((flags & MORE) !== 0) return this.#begin(flags, body, recordBytes, cost);
+    else if (body.length > this.#maxMessageBytes) return "too-large";
+    else this.#push(keep(body, recordBytes), (flags & COMPRESSED) !== 0, cost);
+    return cost;
+  }
+
+  /** The peer's END. @throws Violation when it came before, or inside a message. */
+  end(): void {
+    if (this.#ended) throw new Violation(ALERT.state, "malformed-frame", "END came twice");
+    if (this.#assembly !== undefined) throw malformed("END came inside a message");
+    this.#ended = true;
+    this.#deliver();
+  }
+
+  /** The application wants one more message. */
+  read(): void {
+    this.#wanted = true;
+    this.#deliver();
+  }
+
+  /** Forgets what is held; nothing is delivered any more. */
+  drop(): void {
+    this.#messages = [];
+    this.#assembly = undefined;
+    this.#wanted = false;
+    this.#drained = true;
+  }
+
+  /** The grant that is due to the peer, 0 for none. */
+  grant(nowMs: number, roundTripMs: number): number {
+    if (this.#ended || this.#drained) return 0;
+    let demand = 0;
+    if (this.#wanted && this.#messages.length === 0 && this.#assembly !== undefined) {
+      const rest = this.#assembly.total - this.#assembly.received;
+      demand = rest + MESSAGE_COST * (1 + Math.ceil(rest / PIECE_BYTES));
+    }
+    return this.#credit.grant(demand, nowMs, roundTripMs);
+  }
+
+  #begin(
+    flags: number,
+    body: Uint8Array,
+    recordBytes: number,
+    cost: number,
+  ): number | "too-large" {
+    if (body.length <= 4) throw malformed("the first piece of a message is empty");
+    const total = readU32(body, 0);
+    const piece = body.subarray(4);
+    if (piece.length >= total) throw malformed("a message is longer than announced");
+    if (total > this.#maxMessageBytes) return "too-large";
+    this.#assembly = {
+      total,
+      compressed: (flags & COMPRESSED) !== 0,
+      pieces: [keep(piece, recordBytes)],
+      received: piece.length,
+      cost,
+    };
+    return cost;
+  }
+
+  #continue(
+    assembly: Assembly,
+    flags: number,
+    body: Uint8Array,
+    recordBytes: number,
+    cost: number,
+  ): void {
+    const last = (flags & MORE) === 0;
+    if ((flags & COMPRESSED) !== 0) throw malformed("a later piece is flagged as compressed");
+    if (body.length === 0) throw malformed("a piece of a message is empty");
+    assembly.received += body.length;
+    if (last ? assembly.received !== assembly.total : assembly.received >= assembly.total) {
+      throw malformed("a message is not as long as announced");
+    }
+    assembly.pieces.push(keep(body, recordBytes));
+    assembly.cost += cost;
+    if (!last) return;
+    this.#assembly = undefined;
+    this.#push(concat(assembly.pieces, assembly.total), assembly.compressed, assembly.cost);
+  }
+
+  #push(bytes: Uint8Array, compressed: boolean, cost: number): void {
+    this.#messages.push({ bytes, compressed, cost });
+    this.#deliver();
+  }
+
+  /** A read inside onMessage is served by the loop that called it. */
+  #deliver(): void {
+    if (this.#delivering) return;
+    this.#delivering = true;
+    while (this.#wanted) {
+      const message = this.#messages.shift();
+      if (message === undefined) break;
+      this.#wanted = false;
+      this.#credit.consume(message.cost);
+      this.#events.onMessage(message.bytes, message.compressed);
+    }
+    this.#delivering = false;
+    if (this.#ended && !this.#drained && this.#messages.length === 0) {
+      this.#drained = true;
+      this.#events.onDrained();
+    }
+  }
+}
+
+/** A small piece is copied: a view would keep its whole record in memory. */
+function keep(piece: Uint8Array, recordBytes: number): Uint8Array {
+  return 2 * piece.length >= recordBytes ? piece : piece.slice();
+}
+
+function concat(pieces: readonly Uint8Array[], total: number): Uint8Array {
+  const bytes = new Uint8Array(total);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+function malformed(what: string): Violation {
+  return new Violation(ALERT.malformed, "malformed-frame", what);
+}

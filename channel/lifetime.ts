@@ -1,0 +1,83 @@
+/**
+ * The times of a session: its age, its idleness, and whether the peer still answers
+ * (docs/protocol.md §8 Liveness, §11). It holds no clock: the driver's time comes in as `nowMs`.
+ */
+import type { SessionTerms } from "./established.ts";
+
+/** Silence with open calls after which PING is sent, and again after which the session is closed. */
+export const SILENCE_MS = 20_000;
+/** How long calls that run at max_age may go on. */
+export const DRAIN_MS = 600_000;
+/** A client opens nothing when the enclave may be about to end the session for idleness. */
+const IDLE_MARGIN_MS = 30_000;
+
+export class Lifetime {
+  readonly startMs: number;
+  readonly #terms: SessionTerms;
+  readonly #renewMs: number;
+  #lastActivityMs: number;
+  #lastReceivedMs: number;
+  #pingSentMs = Infinity;
+
+  /** `jitter` in 0..1 spreads the renewal of many sessions over a tenth of their age. */
+  constructor(terms: SessionTerms, startMs: number, jitter: number) {
+    this.startMs = startMs;
+    this.#terms = terms;
+    this.#renewMs = startMs + terms.maxAgeMs * (0.8 - 0.1 * jitter);
+    this.#lastActivityMs = startMs;
+    this.#lastReceivedMs = startMs;
+  }
+
+  received(nowMs: number): void {
+    this.#lastReceivedMs = nowMs;
+    this.#lastActivityMs = nowMs;
+  }
+
+  sent(nowMs: number): void {
+    this.#lastActivityMs = nowMs;
+  }
+
+  /** The first call after none: silence counts from here. */
+  callsOpened(nowMs: number): void {
+    this.#lastReceivedMs = Math.max(this.#lastReceivedMs, nowMs);
+  }
+
+  pingSent(nowMs: number): void {
+    this.#pingSentMs = nowMs;
+  }
+
+  /** Gives the round trip in milliseconds; NaN when no PING was out. */
+  pongReceived(nowMs: number): number {
+    const roundTripMs = nowMs - this.#pingSentMs;
+    this.#pingSentMs = Infinity;
+    return Number.isFinite(roundTripMs) ? roundTripMs : Number.NaN;
+  }
+
+  get pingIsOut(): boolean {
+    return this.#pingSentMs !== Infinity;
+  }
+
+  /** When the client makes the next session and opens no more calls on this one. */
+  get renewMs(): number {
+    return this.#renewMs;
+  }
+
+  /** Whether a client may open a call: young enough, and not about to be ended for idleness. */
+  isFresh(nowMs: number): boolean {
+    const { maxIdleMs } = this.#terms;
+    const idleMs = maxIdleMs - Math.min(IDLE_MARGIN_MS, maxIdleMs / 2);
+    return nowMs < this.#renewMs && nowMs - this.#lastActivityMs < idleMs;
+  }
+
+  /** When the enclave drains the session. */
+  expiryMs(hasCalls: boolean): number {
+    const age = this.startMs + this.#terms.maxAgeMs;
+    return hasCalls ? age : Math.min(age, this.#lastActivityMs + this.#terms.maxIdleMs);
+  }
+
+  /** With open calls: when PING is due, or, once it is out, when the peer counts as gone. */
+  silenceMs(): number {
+    const since = Math.max(this.#lastReceivedMs, this.pingIsOut ? this.#pingSentMs : -Infinity);
+    return since + SILENCE_MS;
+  }
+}
