@@ -226,6 +226,7 @@ export class ClientCall implements Sender, InboxEvents {
 
   #abandon(end: CallEnd): void {
     if (this.#isOver) return;
+    this.#isOver = true;
     if (this.#id !== 0 && this.#status === undefined) {
       this.#host.control(frame.CANCEL, this.#id, []);
     }

@@ -9,7 +9,7 @@ import type { RecordBuffer } from "./record-buffer.ts";
 import { ALERT, Violation } from "./violation.ts";
 
 /** More than this queued ends the session. */
-export const MAX_CONTROL_BYTES = 1024 * 1024;
+export const MAX_CONTROL_BYTES = 1_048_576;
 
 interface ControlFrame {
   readonly type: number;
@@ -50,7 +50,8 @@ export class ControlQueue {
     for (const { type, flags, callId, body } of this.#frames) {
       const done =
         type === GOAWAY
-          ? record.room >= FRAME_HEADER_BYTES + 4 && record.writeWords(type, flags, callId, [last()])
+          ? record.room >= FRAME_HEADER_BYTES + 4 &&
+            record.writeWords(type, flags, callId, [last()])
           : isStatus(body)
             ? record.writeHeader(type, flags, callId, body)
             : record.writeWords(type, flags, callId, body);

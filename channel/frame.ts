@@ -3,6 +3,7 @@
  * and every rule that one frame alone can break; rules over several frames are the calls' and the
  * session's.
  */
+import { MAX_HEADER_BYTES } from "./call-message.ts";
 import { ALERT, Violation } from "./violation.ts";
 
 export const OPEN = 1;
@@ -91,12 +92,19 @@ function demand(
 ): void {
   if (rule === undefined) throw malformed(`frame type ${type} is unknown`);
   if (rule.from !== "both" && rule.from !== sender) {
-    throw new Violation(ALERT.state, "malformed-frame", `frame type ${type} came from the ${sender}`);
+    throw new Violation(
+      ALERT.state,
+      "malformed-frame",
+      `frame type ${type} came from the ${sender}`,
+    );
   }
   if ((flags & ~rule.flags) !== 0) throw malformed(`frame type ${type} has flags ${flags}`);
   if ((callId !== 0) !== rule.call) throw malformed(`frame type ${type} has call_id ${callId}`);
   if (rule.length !== undefined && rule.length !== length) {
     throw malformed(`frame type ${type} has a body of ${length} bytes, expected ${rule.length}`);
+  }
+  if (length > MAX_HEADER_BYTES && type !== MESSAGE) {
+    throw new Violation(ALERT.limit, "malformed-frame", `frame type ${type} has ${length} bytes`);
   }
   if (type === END && sender === "client" && length !== 0) {
     throw malformed(`END of the client has a body of ${length} bytes, expected 0`);

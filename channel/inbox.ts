@@ -113,12 +113,7 @@ export class Inbox {
     return this.#credit.grant(demand, nowMs, roundTripMs);
   }
 
-  #begin(
-    flags: number,
-    body: Uint8Array,
-    recordBytes: number,
-    cost: number,
-  ): number | "too-large" {
+  #begin(flags: number, body: Uint8Array, recordBytes: number, cost: number): number | "too-large" {
     if (body.length <= 4) throw malformed("the first piece of a message is empty");
     const total = readU32(body, 0);
     const piece = body.subarray(4);

@@ -8,12 +8,15 @@ import type { SessionTerms } from "./established.ts";
 export const SILENCE_MS = 20_000;
 /** How long calls that run at max_age may go on. */
 export const DRAIN_MS = 600_000;
+/** However long the terms allow: beyond it a key would grow too old between two records (§7). */
+const MAX_IDLE_MS = 600_000;
 /** A client opens nothing when the enclave may be about to end the session for idleness. */
 const IDLE_MARGIN_MS = 30_000;
 
 export class Lifetime {
   readonly startMs: number;
-  readonly #terms: SessionTerms;
+  readonly #maxAgeMs: number;
+  readonly #maxIdleMs: number;
   readonly #renewMs: number;
   #lastActivityMs: number;
   #lastReceivedMs: number;
@@ -22,7 +25,8 @@ export class Lifetime {
   /** `jitter` in 0..1 spreads the renewal of many sessions over a tenth of their age. */
   constructor(terms: SessionTerms, startMs: number, jitter: number) {
     this.startMs = startMs;
-    this.#terms = terms;
+    this.#maxAgeMs = terms.maxAgeMs;
+    this.#maxIdleMs = Math.min(terms.maxIdleMs, MAX_IDLE_MS);
     this.#renewMs = startMs + terms.maxAgeMs * (0.8 - 0.1 * jitter);
     this.#lastActivityMs = startMs;
     this.#lastReceivedMs = startMs;
@@ -64,15 +68,14 @@ export class Lifetime {
 
   /** Whether a client may open a call: young enough, and not about to be ended for idleness. */
   isFresh(nowMs: number): boolean {
-    const { maxIdleMs } = this.#terms;
-    const idleMs = maxIdleMs - Math.min(IDLE_MARGIN_MS, maxIdleMs / 2);
+    const idleMs = this.#maxIdleMs - Math.min(IDLE_MARGIN_MS, this.#maxIdleMs / 2);
     return nowMs < this.#renewMs && nowMs - this.#lastActivityMs < idleMs;
   }
 
   /** When the enclave drains the session. */
   expiryMs(hasCalls: boolean): number {
-    const age = this.startMs + this.#terms.maxAgeMs;
-    return hasCalls ? age : Math.min(age, this.#lastActivityMs + this.#terms.maxIdleMs);
+    const age = this.startMs + this.#maxAgeMs;
+    return hasCalls ? age : Math.min(age, this.#lastActivityMs + this.#maxIdleMs);
   }
 
   /** With open calls: when PING is due, or, once it is out, when the peer counts as gone. */

@@ -67,7 +67,8 @@ export class Outbox {
   write(record: RecordBuffer, callId: number, turnBytes: number): readonly (() => void)[] {
     const end = record.length + turnBytes;
     for (let next = this.#queue[0]; next !== undefined && this.canSend; next = this.#queue[0]) {
-      if (record.length >= end || !this.#writePiece(record, callId, next, end - record.length)) break;
+      if (record.length >= end || !this.#writePiece(record, callId, next, end - record.length))
+        break;
       if (next.sent === next.bytes.length) this.#queue.shift();
     }
     return this.queuedBytes < QUEUE_BYTES ? this.#release() : NONE;

@@ -36,6 +36,11 @@ export class RecordBuffer {
     return true;
   }
 
+  /** Whether a frame with this header has room. */
+  canHold(header: RequestHeader | ResponseHeader | Status): boolean {
+    return this.room >= FRAME_HEADER_BYTES + boundOf(header);
+  }
+
   /** Writes a frame that carries a header or status, if there is room. */
   writeHeader(
     type: number,
@@ -43,7 +48,7 @@ export class RecordBuffer {
     callId: number,
     header: RequestHeader | ResponseHeader | Status,
   ): boolean {
-    if (this.room < FRAME_HEADER_BYTES + boundOf(header)) return false;
+    if (!this.canHold(header)) return false;
     const body = this.length + FRAME_HEADER_BYTES;
     const end = writeHeader(this.bytes, body, header);
     writeFrameHeader(this.bytes, this.length, type, flags, callId, end - body);

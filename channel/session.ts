@@ -1,50 +1,464 @@
-/** One session (docs/protocol.md §7 to §11). */
+/**
+ * One session after its handshake: bytes in, bytes out, events for each call (docs/protocol.md §7
+ * to §11). It has no socket, no timer and no clock: a driver hands it records and the time, takes
+ * records while the outer stream has room, and calls `tick` when `nextDeadlineMs` is reached.
+ */
 import type { VerifiedEvidence } from "../attestation/verified-evidence.ts";
 import type { CryptoBackend } from "../crypto/backend.ts";
-import type { Call } from "./call.ts";
-import type { ClientCallEvents, EnclaveCallEvents } from "./call-events.ts";
-import type { Entry, RequestHeader } from "./call-message.ts";
-import type { ChannelError } from "./errors.ts";
+import type { Budget, BudgetHolder } from "./budget.ts";
+import type { CallHost } from "./call-host.ts";
+import type { ClientCallEvents } from "./call-events.ts";
+import { fits } from "./call-message.ts";
+import { ClientCalls } from "./client-calls.ts";
+import type { ClientCall, OpenOptions } from "./client-call.ts";
+import { ControlQueue } from "./control-queue.ts";
+import { EnclaveCalls } from "./enclave-calls.ts";
+import { ChannelError } from "./errors.ts";
 import type { Established } from "./established.ts";
+import * as frame from "./frame.ts";
+import { exportKey } from "./key-schedule.ts";
+import { DRAIN_MS, Lifetime } from "./lifetime.ts";
+import { RECORD_HEADROOM } from "./outer-message.ts";
+import { Opener, Sealer, type DirectionOptions } from "./record.ts";
+import { RecordBuffer } from "./record-buffer.ts";
+import type { SessionEvents, SessionOptions } from "./session-options.ts";
+import { Turns } from "./turns.ts";
+import { ALERT, Violation, type AlertCode } from "./violation.ts";
 
-export interface SessionEvents {
-  onOutput(): void;
-  onCall?(call: Call, header: RequestHeader): EnclaveCallEvents;
-  onDraining?(): void;
-  onClosed(error: ChannelError | undefined): void;
-}
+/** Bytes of frames in one record: what a small call that comes next waits behind. */
+const RECORD_BYTES = 65_536;
+const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+const record = new RecordBuffer();
 
-export interface SessionOptions {
-  readonly role: "client" | "enclave";
-  readonly backend: CryptoBackend;
-  readonly established: Established;
-  readonly padding?: "none" | "padme" | { readonly bucket: number };
-  readonly maxReceiveMessageBytes?: number;
-  readonly events: SessionEvents;
-  readonly nowMs: number;
-}
+type State = "open" | "closing" | "closed";
 
-export interface OpenOptions {
-  readonly method: string;
-  readonly metadata: readonly Entry[];
-  readonly deadlineMs?: number;
-  readonly encoding?: string;
-  readonly authority?: string;
-}
-
-export interface Session {
+export class Session implements BudgetHolder {
+  /** What the peer showed in the handshake. */
   readonly evidence: VerifiedEvidence | undefined;
-  readonly openCalls: number;
-  receive(record: Uint8Array, nowMs: number): void;
-  receiveStreamEnd(nowMs: number, cause?: unknown): void;
-  hasOutput(): boolean;
-  takeRecord(nowMs: number): Uint8Array | undefined;
-  nextDeadlineMs(): number;
-  tick(nowMs: number): void;
-  canOpen(nowMs: number): boolean;
-  open(options: OpenOptions, events: ClientCallEvents): Call;
-  goAway(nowMs: number): void;
-  close(nowMs: number, graceMs: number): void;
-  abort(): void;
-  exporter(label: Uint8Array, context: Uint8Array, length: number): Uint8Array;
+  readonly #role: frame.Role;
+  readonly #backend: CryptoBackend;
+  readonly #events: SessionEvents;
+  readonly #established: Established;
+  readonly #calls: ClientCalls | EnclaveCalls;
+  readonly #sealer: Sealer;
+  readonly #opener: Opener;
+  readonly #lifetime: Lifetime;
+  readonly #budget: Budget | undefined;
+  readonly #control = new ControlQueue();
+  readonly #turns = new Turns();
+  readonly #afterSeal: (() => void)[] = [];
+  readonly #host: CallHost & { nowMs: number; roundTripMs: number };
+  #state: State = "open";
+  /** When what is still open is ended: close()'s grace, or the enclave's patience after GOAWAY. */
+  #endAtMs = Infinity;
+  #renewalIsDue = false;
+  /** A call was opened while none was: the peer's silence counts from when it is sealed. */
+  #opensFirst = false;
+  #pongIsQueued = false;
+  #endIsSealed = false;
+  #endCame = false;
+  #alert: AlertCode | undefined;
+  #sealerIsDead = false;
+  #heldBytes = 0;
+  #roundTripAtMs = -Infinity;
+  /** Of the record whose frames are being visited. */
+  #contentBytes = 0;
+  readonly #visit: frame.FrameVisitor = (type, flags, callId, body) =>
+    this.#receiveFrame(type, flags, callId, body);
+
+  constructor(options: SessionOptions) {
+    const { backend, established, nowMs, budget } = options;
+    this.evidence = established.evidence;
+    this.#role = options.role;
+    this.#backend = backend;
+    this.#events = options.events;
+    this.#established = established;
+    this.#budget = budget;
+    budget?.join(this);
+    const jitter = (backend.randomBytes(1)[0] ?? 0) / 256;
+    this.#lifetime = new Lifetime(established.terms, nowMs, jitter);
+    const limits: Partial<DirectionOptions> = {
+      ...(options.keyLimitBytes === undefined ? {} : { keyLimitBytes: options.keyLimitBytes }),
+      ...(options.keyLimitMs === undefined ? {} : { keyLimitMs: options.keyLimitMs }),
+    };
+    const direction = { backend, suite: established.suite, nowMs, ...limits };
+    const padding = options.padding ?? "padme";
+    this.#sealer = new Sealer({ ...direction, secret: established.sendSecret, padding });
+    this.#opener = new Opener({ ...direction, secret: established.receiveSecret });
+    this.#host = this.#createHost(
+      nowMs,
+      options.maxReceiveMessageBytes ?? DEFAULT_MAX_MESSAGE_BYTES,
+    );
+    this.#calls =
+      options.role === "client"
+        ? new ClientCalls(this.#host, () => this.#drained())
+        : new EnclaveCalls(
+            this.#host,
+            established.terms,
+            () => budget?.isTight ?? false,
+            options.onCall,
+          );
+  }
+
+  /** Calls that are open, those that wait for their OPEN to be sealed included. */
+  get openCalls(): number {
+    return this.#calls.openCalls;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Most calls that the enclave takes at once on this session. */
+  get maxConcurrentCalls(): number {
+    return this.#established.terms.maxConcurrentCalls;
+  }
+
+  get isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  /** Client: whether a call may be opened: young, not draining, numbers left. */
+  canOpen(nowMs: number): boolean {
+    if (this.#state !== "open" || !(this.#calls instanceof ClientCalls)) return false;
+    if (this.#calls.isDraining || this.#renewalIsDue) return false;
+    return this.#calls.openCalls > 0
+      ? nowMs < this.#lifetime.renewMs
+      : this.#lifetime.isFresh(nowMs);
+  }
+
+  /**
+   * Client: opens a call. Its frames leave with the records that are taken from now on.
+   *
+   * @throws ChannelError `draining` when the session takes no call any more.
+   * @throws RangeError when the metadata does not fit (64 KiB).
+   */
+  open(options: OpenOptions, events: ClientCallEvents): ClientCall {
+    if (!(this.#calls instanceof ClientCalls)) throw new TypeError("only a client opens calls");
+    if (this.#state !== "open" || this.#calls.isDraining) {
+      throw new ChannelError("draining", "the session takes no more calls");
+    }
+    const { method, metadata, encoding = "", authority = "" } = options;
+    const largest = Number.MAX_SAFE_INTEGER;
+    if (!fits({ method, metadata, encoding, authority, sentMs: largest, timeoutMs: largest })) {
+      throw new RangeError("method and metadata take more than 64 KiB");
+    }
+    if (this.#calls.openCalls === 0) this.#opensFirst = true;
+    return this.#calls.open(options, events);
+  }
+
+  /** Takes one record of the peer. Never throws: a bad record ends the session. */
+  receive(bytes: Uint8Array, nowMs: number): void {
+    this.#host.nowMs = nowMs;
+    if (this.#state === "closed") return;
+    try {
+      const { type, content } = this.#opener.open(bytes, nowMs);
+      this.#lifetime.received(nowMs);
+      if (type === "alert") {
+        const code = ((content[0] ?? 0) << 8) | (content[1] ?? 0);
+        throw new ChannelError("peer-alert", `the peer ended the session with alert ${code}`);
+      }
+      this.#contentBytes = content.length;
+      frame.visitFrames(content, this.#role === "client" ? "enclave" : "client", this.#visit);
+      if (type === "end") this.#peerEnded();
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#budget?.relieve();
+    this.#maybeEnd();
+  }
+
+  /** The outer stream ended or was lost. Without `end` before it, that is a truncation. */
+  receiveStreamEnd(nowMs: number): void {
+    this.#host.nowMs = nowMs;
+    if (this.#state === "closed") return;
+    if (this.#endCame) {
+      this.#closed(undefined);
+      return;
+    }
+    this.#fail(new ChannelError("truncated", "the outer stream ended before the session did"));
+  }
+
+  /** Whether `takeRecord` may have something. */
+  hasOutput(): boolean {
+    if (this.#alert !== undefined || this.#endIsDue()) return true;
+    if (this.#state === "closed" || this.#endIsSealed) return false;
+    return !this.#control.isEmpty || !this.#turns.isEmpty;
+  }
+
+  /** The next record to send, behind `RECORD_HEADROOM` free bytes; `undefined` for nothing. */
+  takeRecord(nowMs: number): Uint8Array | undefined {
+    this.#host.nowMs = nowMs;
+    if (this.#alert !== undefined) return this.#takeAlert(this.#alert);
+    record.begin(RECORD_BYTES);
+    if (this.#state !== "closed" && !this.#endIsSealed) this.#fill(nowMs);
+    const sealed = this.#sealFilled(nowMs);
+    for (const callback of this.#afterSeal.splice(0)) callback();
+    this.#maybeEnd();
+    return sealed;
+  }
+
+  /** When `tick` must be called, or earlier; Infinity: not until something else happens. */
+  nextDeadlineMs(): number {
+    if (this.#state === "closed") return Infinity;
+    const hasCalls = this.#calls.openCalls > 0;
+    let next = Math.min(this.#calls.nextDeadlineMs, this.#endAtMs);
+    if (hasCalls) {
+      next = Math.min(next, this.#lifetime.silenceMs(), this.#sealer.keyUpdateAtMs);
+    }
+    if (this.#state !== "open") return next;
+    if (this.#role === "enclave") return Math.min(next, this.#lifetime.expiryMs(hasCalls));
+    return this.#renewalIsDue ? next : Math.min(next, this.#lifetime.renewMs);
+  }
+
+  /** Lets time have its effects. */
+  tick(nowMs: number): void {
+    this.#host.nowMs = nowMs;
+    if (this.#state === "closed") return;
+    this.#calls.tick(nowMs);
+    if (this.#calls.openCalls > 0) this.#watchPeer(nowMs);
+    if (this.#isClosed()) return;
+    if (this.#role === "client" && !this.#renewalIsDue && nowMs >= this.#lifetime.renewMs) {
+      this.#drained();
+    }
+    if (
+      this.#role === "enclave" &&
+      this.#state === "open" &&
+      nowMs >= this.#lifetime.expiryMs(this.#calls.openCalls > 0)
+    ) {
+      this.goAway(nowMs, DRAIN_MS);
+    }
+    if (nowMs >= this.#endAtMs) {
+      this.#endAtMs = Infinity;
+      if (this.#calls instanceof ClientCalls) this.#calls.cancelAll();
+      else this.#calls.ageAll();
+    }
+    if (this.#sealer.keyUpdateDue(nowMs)) this.#events.onOutput();
+    this.#maybeEnd();
+  }
+
+  /** Enclave: takes no more calls, and ends when those that run are over, at the latest after `graceMs`. */
+  goAway(nowMs: number, graceMs: number): void {
+    this.#host.nowMs = nowMs;
+    if (this.#state !== "open" || this.#role !== "enclave") return;
+    this.#state = "closing";
+    this.#endAtMs = nowMs + graceMs;
+    this.#host.control(frame.GOAWAY, 0, [0]);
+    this.#maybeEnd();
+  }
+
+  /** Client: opens no more calls, and ends when those that run are over, at the latest after `graceMs`. */
+  close(nowMs: number, graceMs: number): void {
+    this.#host.nowMs = nowMs;
+    if (this.#state === "closed" || !(this.#calls instanceof ClientCalls)) return;
+    this.#state = "closing";
+    this.#endAtMs = Math.min(this.#endAtMs, nowMs + graceMs);
+    this.#calls.stopOpening();
+    if (graceMs <= 0) this.tick(nowMs);
+    this.#maybeEnd();
+  }
+
+  /** Ends the session at once, because this side's policy no longer admits the peer. */
+  abort(): void {
+    if (this.#state === "closed") return;
+    this.#alert = ALERT.policy;
+    this.#closed(new ChannelError("session-expired", "the policy no longer admits the peer"));
+  }
+
+  /** A key for the application, which both ends can derive (docs/protocol.md §2). */
+  exporter(label: Uint8Array, context: Uint8Array, length: number): Uint8Array {
+    return exportKey(this.#backend, this.#established.exporterSecret, label, context, length);
+  }
+
+  /** Part of `BudgetHolder`. */
+  shed(): boolean {
+    return this.#calls.shed();
+  }
+
+  #fill(nowMs: number): void {
+    if (this.#opensFirst) this.#lifetime.callsOpened(nowMs);
+    this.#opensFirst = false;
+    this.#control.write(record, () =>
+      this.#calls instanceof EnclaveCalls ? this.#calls.fixLast() : 0,
+    );
+    if (this.#control.isEmpty) this.#pongIsQueued = false;
+    this.#turns.write(record);
+  }
+
+  #sealFilled(nowMs: number): Uint8Array | undefined {
+    const end = this.#endIsDue();
+    if (this.#state === "closed" && !end) return undefined;
+    const keyUpdate = this.#sealer.keyUpdateDue(nowMs);
+    if (record.length === 0 && !end && !(keyUpdate && this.#calls.openCalls > 0)) return undefined;
+    const content = record.bytes.subarray(0, record.length);
+    const type = end ? "end" : keyUpdate ? "key-update" : "frames";
+    this.#lifetime.sent(nowMs);
+    let sealed: Uint8Array;
+    try {
+      sealed = this.#sealer.seal(type, content, RECORD_HEADROOM);
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+    if (end) this.#ended();
+    return sealed;
+  }
+
+  #receiveFrame(type: number, flags: number, callId: number, body: Uint8Array): void {
+    if (this.#isClosed()) return;
+    if (type === frame.PING) this.#receivePing(body);
+    else if (type === frame.PONG) this.#receivePong();
+    else this.#calls.receive(type, flags, callId, body, this.#contentBytes);
+  }
+
+  #receivePing(body: Uint8Array): void {
+    if (this.#pongIsQueued) {
+      throw new Violation(ALERT.state, "malformed-frame", "PING came again before its PONG");
+    }
+    this.#pongIsQueued = true;
+    this.#host.control(frame.PONG, 0, [frame.readU32(body, 0), frame.readU32(body, 4)]);
+  }
+
+  #receivePong(): void {
+    const roundTripMs = this.#lifetime.pongReceived(this.#host.nowMs);
+    if (Number.isNaN(roundTripMs)) {
+      throw new Violation(ALERT.state, "malformed-frame", "PONG came without a PING");
+    }
+    this.#host.roundTripMs = roundTripMs;
+    this.#roundTripAtMs = this.#host.nowMs;
+  }
+
+  #watchPeer(nowMs: number): void {
+    if (nowMs < this.#lifetime.silenceMs()) return;
+    if (this.#lifetime.pingIsOut) {
+      this.#fail(new ChannelError("truncated", "the peer answers no more"));
+    } else this.#ping();
+  }
+
+  #ping(): void {
+    if (this.#lifetime.pingIsOut) return;
+    this.#lifetime.pingSent(this.#host.nowMs);
+    this.#host.control(frame.PING, 0, [0, 0]);
+  }
+
+  #drained(): void {
+    if (this.#renewalIsDue) return;
+    this.#renewalIsDue = true;
+    this.#events.onDraining?.();
+  }
+
+  #peerEnded(): void {
+    this.#endCame = true;
+    if (this.#isClosed()) return;
+    if (this.#calls instanceof ClientCalls && this.#calls.openCalls > 0) {
+      this.#calls.stopOpening();
+      this.#calls.endAll(new ChannelError("truncated", "the enclave ended with calls open"));
+    }
+    this.#calls.endAll(undefined);
+    this.#state = "closing";
+    if (this.#endIsSealed) this.#closed(undefined);
+  }
+
+  /** `end` is due when it is wanted, or came, and nothing is left to say. */
+  #endIsDue(): boolean {
+    if (this.#endIsSealed) return false;
+    // The peer's end and then its stream's end came before ours was taken: it is still owed.
+    if (this.#state === "closed") return this.#endCame && !this.#sealerIsDead;
+    return this.#state === "closing" && this.#calls.openCalls === 0 && this.#control.isEmpty;
+  }
+
+  #maybeEnd(): void {
+    const drained = this.#calls instanceof ClientCalls && this.#calls.isDraining;
+    if (this.#state === "open" && drained && this.#calls.openCalls === 0) this.#state = "closing";
+    if (this.#endIsDue()) this.#events.onOutput();
+  }
+
+  #ended(): void {
+    this.#endIsSealed = true;
+    if (this.#state === "closed") this.#destroySealer();
+    else if (this.#endCame) this.#closed(undefined);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isClosed()) return;
+    if (error instanceof Violation) {
+      this.#alert = error.alert;
+      this.#closed(new ChannelError(error.code, error.message));
+    } else if (error instanceof ChannelError) {
+      if (error.code === "malformed-record") this.#alert = ALERT.malformed;
+      this.#closed(error);
+    } else {
+      this.#alert = ALERT.internal;
+      this.#closed(new ChannelError("malformed-frame", "internal error", { cause: error }));
+    }
+  }
+
+  #closed(error: ChannelError | undefined): void {
+    this.#state = "closed";
+    this.#control.clear();
+    this.#turns.clear();
+    this.#calls.endAll(error);
+    this.#opener.destroy();
+    this.#established.exporterSecret.fill(0);
+    if (this.#alert !== undefined || this.#endIsDue()) this.#events.onOutput();
+    else this.#destroySealer();
+    this.#budget?.leave(this);
+    this.#events.onClosed(error);
+  }
+
+  #takeAlert(code: AlertCode): Uint8Array {
+    this.#alert = undefined;
+    const sealed = this.#sealer.seal("alert", Uint8Array.of(0, code), RECORD_HEADROOM);
+    this.#destroySealer();
+    return sealed;
+  }
+
+  #destroySealer(): void {
+    this.#sealerIsDead = true;
+    this.#sealer.destroy();
+  }
+
+  /** Asked again after a callback, which may have closed the session. */
+  #isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  #createHost(
+    nowMs: number,
+    maxReceiveMessageBytes: number,
+  ): CallHost & { nowMs: number; roundTripMs: number } {
+    return {
+      nowMs,
+      startMs: nowMs,
+      roundTripMs: 0,
+      sendCredit: this.#established.sendCredit,
+      receiveCredit: this.#established.receiveCredit,
+      maxReceiveMessageBytes,
+      ready: (call) => {
+        if (this.#isClosed()) return;
+        this.#turns.add(call);
+        this.#events.onOutput();
+      },
+      control: (type, callId, body, flags) => {
+        if (this.#isClosed()) return;
+        try {
+          this.#control.push(type, callId, body, flags);
+        } catch (error) {
+          this.#fail(error);
+          return;
+        }
+        // The round trip decides how far credit may grow; it is measured when credit moves.
+        const stale = this.#host.nowMs - this.#roundTripAtMs > 10_000;
+        if (type === frame.CREDIT && stale) this.#ping();
+        this.#events.onOutput();
+      },
+      afterSeal: (callbacks) => {
+        for (const callback of callbacks) this.#afterSeal.push(callback);
+      },
+      charge: (bytes) => {
+        this.#heldBytes += bytes;
+        this.#budget?.charge(bytes);
+      },
+    };
+  }
 }

@@ -47,7 +47,7 @@ export class Turns {
   }
 
   /** Lets calls write until the record is full or nothing more can be sent. */
-  fill(record: RecordBuffer): void {
+  write(record: RecordBuffer): void {
     this.#pass(this.#short, record, this.#long.length > 0 ? LONG_SHARE_BYTES : 0);
     this.#pass(this.#long, record, 0);
   }
