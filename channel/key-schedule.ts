@@ -3,11 +3,9 @@
  * Every function gives fresh arrays, which the caller fills with zero when they are spent.
  */
 import type { Aead, CryptoBackend } from "../crypto/backend.ts";
-import { ascii, concat, lengthPrefixed, u16 } from "./transcript.ts";
+import type { HpkeContext } from "./hpke.ts";
+import { ascii, concat, lengthPrefixed, u16 } from "./notation.ts";
 import { suiteOf, type SuiteId } from "./suite.ts";
-
-/** HPKE's Context.Export (RFC 9180 §5.3). */
-export type Export = (exporterContext: Uint8Array, length: number) => Uint8Array;
 
 /** The two directions of a session: client to enclave, enclave to client. */
 export type Direction = "c2s" | "s2c";
@@ -28,26 +26,26 @@ export const SECRET_BYTES = 32;
 export function handshakeKey(
   backend: CryptoBackend,
   suite: SuiteId,
-  exportSecret: Export,
+  hpke: HpkeContext,
   direction: Direction,
   th2: Uint8Array,
 ): SealingKey {
-  const okm = exportSecret(concat(ascii(`sealrpc1 hs ${direction}`), th2), KEY_BYTES + IV_BYTES);
+  const okm = hpke.export(concat(ascii(`sealrpc1 hs ${direction}`), th2), KEY_BYTES + IV_BYTES);
   return sealingKey(backend, suite, okm);
 }
 
 /** ts[0] = Export("sealrpc1 ts " direction ‖ th4, 32). */
 export function trafficSecret(
-  exportSecret: Export,
+  hpke: HpkeContext,
   direction: Direction,
   th4: Uint8Array,
 ): Uint8Array {
-  return exportSecret(concat(ascii(`sealrpc1 ts ${direction}`), th4), SECRET_BYTES);
+  return hpke.export(concat(ascii(`sealrpc1 ts ${direction}`), th4), SECRET_BYTES);
 }
 
 /** exporter = Export("sealrpc1 exporter" ‖ th4, 32). */
-export function exporterSecret(exportSecret: Export, th4: Uint8Array): Uint8Array {
-  return exportSecret(concat(ascii("sealrpc1 exporter"), th4), SECRET_BYTES);
+export function exporterSecret(hpke: HpkeContext, th4: Uint8Array): Uint8Array {
+  return hpke.export(concat(ascii("sealrpc1 exporter"), th4), SECRET_BYTES);
 }
 
 /** key ‖ iv of ts[n] = HKDF-Expand(ts[n], "sealrpc1 key", 44). */

@@ -157,7 +157,7 @@ export class Opener {
     if (this.#key.isSpent(nowMs, Math.max(0, record.length - TAG_BYTES), 2)) {
       throw new ChannelError("key-limit", "the peer did not change its key in time");
     }
-    const plaintext = this.#key.open(record);
+    const plaintext = record.length > TAG_BYTES ? this.#key.open(record) : undefined;
     if (plaintext === undefined) {
       throw new ChannelError("authentication-failed", "a record does not open");
     }

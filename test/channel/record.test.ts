@@ -164,7 +164,6 @@ describe("records", () => {
 
   describe("from a broken peer", () => {
     const cases: readonly [string, Uint8Array][] = [
-      ["no byte", new Uint8Array(0)],
       ["zeros only", new Uint8Array(300)],
       ["type 5", Uint8Array.of(9, 9, 5)],
       ["type 255", Uint8Array.of(255)],
@@ -180,6 +179,11 @@ describe("records", () => {
         );
       });
     }
+
+    it("are refused: no byte, not even a type", () => {
+      const record = forge(new Uint8Array(0));
+      assert.throws(() => direction({}).opener.open(record, 0), code("authentication-failed"));
+    });
 
     it("are refused one byte beyond the limit, and accepted at it", () => {
       const largest = forge(new Uint8Array(MAX_PLAINTEXT_BYTES).fill(1));
