@@ -9,7 +9,7 @@ import type { Metadata, ServerInterceptingCallInterface, ServerInterceptor } fro
 
 import type { CancelReason, EnclaveCallEvents } from "../../channel/call-events.ts";
 import type { Entry, RequestHeader, Status } from "../../channel/call-message.ts";
-import type { Call } from "../../channel/call.ts";
+import type { OpenCall } from "./open-call.ts";
 import { entriesOf } from "../grpc/metadata.ts";
 import type { SealedAuthContext } from "./caller.ts";
 import { inflate } from "./inflate.ts";
@@ -46,7 +46,7 @@ const NO_ENTRIES: readonly Entry[] = [];
 export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEvents {
   readonly method: Method;
   readonly place: Place;
-  readonly #call: Call;
+  readonly #call: OpenCall;
   readonly #settings: CallSettings;
   readonly #metadata: Metadata;
   readonly #encoding: string;
@@ -60,7 +60,7 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
   #cancelReason: CancelReason | undefined;
 
   constructor(
-    call: Call,
+    call: OpenCall,
     header: RequestHeader,
     metadata: Metadata,
     method: Method,
@@ -78,7 +78,7 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
   /** First step: starts the call, or the reading of its one request. */
   open(): void {
     if (!this.method.definition.requestStream) this.#call.read();
-    else if (this.#call.start(false)) this.#begin();
+    else if (this.#call.start(false, performance.now())) this.#begin();
     else this.#over = true;
   }
 
@@ -117,7 +117,7 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
       this.#tell(() => this.#listener?.onReceiveHalfClose());
     } else if (this.#request === undefined) {
       this.#refuseCount();
-    } else if (this.#call.start(true)) {
+    } else if (this.#call.start(true, performance.now())) {
       this.#begin();
     } else {
       this.#over = true;

@@ -4,7 +4,7 @@ import type { Metadata, ServiceDefinition } from "@grpc/grpc-js";
 
 import type { EnclaveCallEvents } from "../../channel/call-events.ts";
 import type { RequestHeader } from "../../channel/call-message.ts";
-import type { Call } from "../../channel/call.ts";
+import type { OpenCall } from "./open-call.ts";
 import { metadataOf } from "../grpc/metadata.ts";
 import { BaseCall } from "./base-call.ts";
 import type { CallSettings } from "./base-call.ts";
@@ -50,7 +50,7 @@ export class Dispatcher {
   }
 
   /** Starts, or refuses, a call that a session has just opened. Never throws. */
-  open(call: Call, header: RequestHeader, settings: CallSettings): EnclaveCallEvents {
+  open(call: OpenCall, header: RequestHeader, settings: CallSettings): EnclaveCallEvents {
     const method = this.#methods.get(header.method);
     if (method === undefined) {
       const name = header.method.slice(0, MAX_NAMED);
@@ -68,7 +68,7 @@ export class Dispatcher {
   }
 }
 
-function refuse(call: Call, message: string): EnclaveCallEvents {
+function refuse(call: OpenCall, message: string): EnclaveCallEvents {
   call.refuse({ code: Code.UNIMPLEMENTED, message, trailers: [] });
   return REFUSED;
 }

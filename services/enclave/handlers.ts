@@ -19,25 +19,23 @@ type Iterable<Call, Message> = { [Symbol.asyncIterator](): AsyncIterableIterator
   typeof Symbol.asyncIterator
 >;
 
-type Returned = void | Promise<void>;
-
 export type UnaryHandler<Request, Response> = (
   call: Sealed<ServerUnaryCall<Request, Response>>,
   callback: sendUnaryData<Response>,
-) => Returned;
+) => unknown;
 
 export type ClientStreamHandler<Request, Response> = (
   call: Sealed<Iterable<ServerReadableStream<Request, Response>, Request>>,
   callback: sendUnaryData<Response>,
-) => Returned;
+) => unknown;
 
 export type ServerStreamHandler<Request, Response> = (
   call: Sealed<ServerWritableStream<Request, Response>>,
-) => Returned;
+) => unknown;
 
 export type BidiHandler<Request, Response> = (
   call: Sealed<Iterable<ServerDuplexStream<Request, Response>, Request>>,
-) => Returned;
+) => unknown;
 
 type HandlerOf<Method extends DescMethod> = HandlerOfKind<
   Method["methodKind"],

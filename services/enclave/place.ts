@@ -1,5 +1,5 @@
 /** When a call stops counting against its session's limit of open calls (docs/protocol.md §8). */
-import type { Call } from "../../channel/call.ts";
+import type { OpenCall } from "./open-call.ts";
 
 /** How long a handler that has not answered a cancelled call is taken to be at work. */
 const ABANDONED_MS = 30_000;
@@ -12,14 +12,14 @@ const ABANDONED_MS = 30_000;
  * some never do once their call is cancelled, so those are given up after 30 s.
  */
 export class Place {
-  readonly #call: Call;
+  readonly #call: OpenCall;
   /** The call itself, and its handler while it runs. */
   #holders = 1;
   #answerDue = false;
   #over = false;
   #abandoned: NodeJS.Timeout | undefined;
 
-  constructor(call: Call) {
+  constructor(call: OpenCall) {
     this.#call = call;
   }
 

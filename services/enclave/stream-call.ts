@@ -45,6 +45,8 @@ export class StreamCall extends Duplex {
     super({
       ...sides,
       objectMode: true,
+      // Node's own would destroy the writing side when a `for await` over the reading side ends.
+      autoDestroy: false,
       readableHighWaterMark: READ_AHEAD,
       writableHighWaterMark: WRITE_AHEAD,
     });

@@ -1,6 +1,6 @@
 import type { CancelReason, EnclaveCallEvents } from "../../channel/call-events.ts";
 import type { ResponseHeader, Status } from "../../channel/call-message.ts";
-import type { Call } from "../../channel/call.ts";
+import type { OpenCall } from "../../services/enclave/open-call.ts";
 
 interface Queued {
   readonly bytes: Uint8Array;
@@ -11,7 +11,7 @@ interface Queued {
  * A call without a session: plays the client by its methods in lower half, and keeps what the
  * enclave did. It enforces the order of use that a real call enforces.
  */
-export class FakeCall implements Call {
+export class FakeCall implements OpenCall {
   readonly id = 1;
   readonly deadlineMs: number;
   /** What the enclave did, in order. */
@@ -126,14 +126,6 @@ export class FakeCall implements Call {
 
   release(): void {
     this.released += 1;
-  }
-
-  halfClose(): void {
-    throw new TypeError("for clients");
-  }
-
-  cancel(): void {
-    throw new TypeError("for clients");
   }
 
   #pump(): void {
