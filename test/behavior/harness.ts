@@ -1,0 +1,36 @@
+/** What the behaviour suite needs of a way between a client and its handlers. */
+import type * as grpc from "@grpc/grpc-js";
+import type { Ledger } from "./ledger.ts";
+import type { BehaviorClient } from "./service.ts";
+
+/** The largest message that both ends of every way receive. */
+export const MESSAGE_LIMIT_BYTES: number = 12 << 20;
+
+/** A hop that a test can break. */
+export interface Link {
+  readonly name: string;
+  /** Cuts every connection; new ones are taken. */
+  cut(): void;
+  /** Cuts every connection and takes no new one. */
+  down(): Promise<void>;
+  up(): Promise<void>;
+}
+
+/** One way between stubs and handlers, running. */
+export interface Harness {
+  readonly ledger: Ledger;
+  /** From the client's end to the server's. */
+  readonly links: readonly Link[];
+  /**
+   * A stub on a connection of its own, which `close` closes too; both ends receive messages of
+   * `MESSAGE_LIMIT_BYTES`.
+   */
+  client(interceptors?: readonly grpc.Interceptor[]): BehaviorClient;
+  close(): Promise<void>;
+}
+
+/** Who keeps the promises that grpc-js does not make ("Beyond grpc-js"). */
+export interface Promises {
+  /** The server end that runs the handlers is ours. */
+  readonly handlers: boolean;
+}

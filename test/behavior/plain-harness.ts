@@ -1,0 +1,42 @@
+/** The reference: grpc-js at both ends, and a forwarder that can be cut between them. */
+import * as grpc from "@grpc/grpc-js";
+import { Forwarder } from "../support/forwarder.ts";
+import { behaviorHandlers } from "./handlers.ts";
+import { type Harness, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { Ledger } from "./ledger.ts";
+import { BehaviorClient, behaviorDefinition } from "./service.ts";
+
+export async function startPlain(): Promise<Harness> {
+  const ledger = new Ledger();
+  const server = new grpc.Server({ "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES });
+  server.addService(behaviorDefinition, behaviorHandlers(ledger));
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  const forwarder = await Forwarder.start({ host: "127.0.0.1", port });
+  return {
+    ledger,
+    links: [
+      {
+        name: "connection",
+        cut: () => forwarder.cut(),
+        down: () => forwarder.down(),
+        up: () => forwarder.up(),
+      },
+    ],
+    client: (interceptors) =>
+      new BehaviorClient(`127.0.0.1:${forwarder.port}`, grpc.credentials.createInsecure(), {
+        interceptors: [...(interceptors ?? [])],
+        "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES,
+        "grpc.use_local_subchannel_pool": 1,
+        "grpc.initial_reconnect_backoff_ms": 100,
+        "grpc.max_reconnect_backoff_ms": 200,
+      }),
+    async close() {
+      await forwarder.down();
+      server.forceShutdown();
+    },
+  };
+}
