@@ -1,11 +1,5 @@
 /** The service that the behaviour suite drives, as a grpc-js definition and a typed stub. */
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  type MessageInitShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import {
   BehaviorService,
@@ -21,31 +15,19 @@ import {
   type UnaryRequestSchema,
   type UnaryResponse,
 } from "#gen/behavior/v1/behavior_pb.js";
+import {
+  type ServiceDefinition,
+  serviceDefinition,
+} from "../../services/grpc/service-definition.ts";
 
 /** A payload as a test writes it: only the fields that matter. */
 export type PayloadInit = MessageInitShape<typeof PayloadSchema>;
 
 /** The definition that both the plain server and the enclave server take. */
-export const behaviorDefinition: grpc.ServiceDefinition = Object.fromEntries(
-  BehaviorService.methods.map((method) => [
-    method.localName,
-    {
-      path: `/${BehaviorService.typeName}/${method.name}`,
-      requestStream:
-        method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming",
-      responseStream:
-        method.methodKind === "server_streaming" || method.methodKind === "bidi_streaming",
-      requestSerialize: (value: Init<DescMessage>) =>
-        Buffer.from(toBinary(method.input, create(method.input, value))),
-      requestDeserialize: (bytes: Buffer) => fromBinary(method.input, bytes),
-      responseSerialize: (value: Init<DescMessage>) =>
-        Buffer.from(toBinary(method.output, create(method.output, value))),
-      responseDeserialize: (bytes: Buffer) => fromBinary(method.output, bytes),
-    },
-  ]),
-);
+export const behaviorDefinition: ServiceDefinition<typeof BehaviorService> =
+  serviceDefinition(BehaviorService);
 
-type Init<T extends Parameters<typeof create>[0]> = MessageInitShape<T>;
+type Init<T extends DescMessage> = MessageInitShape<T>;
 
 /** A grpc-js stub, exactly as generated ones are shaped; every argument is given. */
 export interface BehaviorClient extends grpc.Client {

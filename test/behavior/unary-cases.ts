@@ -108,7 +108,7 @@ export function unaryCases(way: Way): void {
 
   it("gives INTERNAL for a response that the client cannot parse", async () => {
     const error = await new Promise<grpc.ServiceError | null>((resolve) => {
-      const { path, requestSerialize } = behaviorDefinition["unary"]!;
+      const { path, requestSerialize } = behaviorDefinition.unary;
       const parse = (): never => {
         throw new Error("not a response");
       };
