@@ -1,0 +1,141 @@
+/**
+ * A duplex between an HTTP/2 session and its socket that acknowledges every write at once.
+ *
+ * Node stops reading an HTTP/2 connection while one of its own writes is pending. When both ends do
+ * so and both have more to send than the kernel holds, neither ever reads again. A session on this
+ * duplex has no pending write, so it always reads, whatever its windows are. What was acknowledged
+ * early waits in the socket; its owner looks at `queuedBytes` and stops producing.
+ */
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+
+/** Limits on what may wait in the socket, asked for at every write. */
+export interface QueueLimits {
+  /** Beyond this, writes are no longer acknowledged early. An honest peer must never get here. */
+  holdBytes(): number;
+  /** Half of it is room again: `onRoom` is called when the queue has shrunk to that. */
+  readonly pauseBytes: number;
+}
+
+/** Past this multiple of `holdBytes` the peer does not read, and is cut off. */
+const KILL_FACTOR = 2;
+
+/** The session's side of a socket. The socket's end, error and close become the duplex's own. */
+export class EarlyAckSocket extends Duplex {
+  /** Called after a write to the kernel when the queue is at most half of `pauseBytes`. */
+  onRoom: () => void = () => {};
+  readonly #socket: Socket;
+  readonly #limits: QueueLimits;
+  #held: (() => void) | undefined;
+
+  constructor(socket: Socket, limits: QueueLimits) {
+    super({ highWaterMark: 128 * 1024 });
+    this.#socket = socket;
+    this.#limits = limits;
+    socket.on("data", (chunk: Buffer) => {
+      if (!this.push(chunk)) {
+        socket.pause();
+      }
+    });
+    socket.on("end", () => this.push(null));
+    socket.on("error", (error) => this.destroy(error));
+    socket.on("close", () => this.destroy());
+  }
+
+  /** Bytes that were acknowledged and have not left for the kernel. A write in parts counts whole until it is done. */
+  get queuedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** Bytes that the kernel took so far, and that wait: it stands still while the peer does not read. */
+  get writtenBytes(): number {
+    return this.#socket.bytesWritten - this.#socket.writableLength;
+  }
+
+  // What an HTTP/2 session asks of its socket beyond a stream.
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort;
+  }
+  get encrypted(): boolean | undefined {
+    return "encrypted" in this.#socket ? this.#socket.encrypted === true : undefined;
+  }
+  get alpnProtocol(): string | false | null | undefined {
+    return "alpnProtocol" in this.#socket
+      ? (this.#socket.alpnProtocol as string | false | null)
+      : undefined;
+  }
+  ref(): this {
+    this.#socket.ref();
+    return this;
+  }
+  unref(): this {
+    this.#socket.unref();
+    return this;
+  }
+
+  override _read(): void {
+    this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+    this.#socket.write(chunk, this.#onWritten);
+    this.#acknowledge(callback);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], callback: () => void): void {
+    const socket = this.#socket;
+    const last = chunks.length - 1;
+    socket.cork();
+    for (const [index, { chunk }] of chunks.entries()) {
+      if (index === last) {
+        socket.write(chunk, this.#onWritten);
+      } else {
+        socket.write(chunk);
+      }
+    }
+    socket.uncork();
+    this.#acknowledge(callback);
+  }
+
+  override _final(callback: () => void): void {
+    this.#socket.end(callback);
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    if (error === null) {
+      // The session believes that its last frames are out, so they must still go.
+      this.#socket.destroySoon();
+    } else {
+      this.#socket.destroy();
+    }
+    this.#held = undefined;
+    callback(error);
+  }
+
+  #acknowledge(callback: () => void): void {
+    const queued = this.#socket.writableLength;
+    const holdBytes = this.#limits.holdBytes();
+    if (queued <= holdBytes) {
+      callback();
+    } else if (queued <= KILL_FACTOR * holdBytes) {
+      this.#held = callback;
+    } else {
+      this.destroy(new Error(`the peer does not read: ${queued} bytes wait for it`));
+    }
+  }
+
+  readonly #onWritten = (): void => {
+    const queued = this.#socket.writableLength;
+    if (this.#held !== undefined && queued <= this.#limits.holdBytes()) {
+      const callback = this.#held;
+      this.#held = undefined;
+      callback();
+    }
+    if (queued <= this.#limits.pauseBytes / 2) {
+      this.onRoom();
+    }
+  };
+}

@@ -1,0 +1,5 @@
+/** The host's proxy, as a library. */
+export type { ProxyTls } from "./front-door.ts";
+export { DEFAULT_LIMITS, type ProxyLimits } from "./limits.ts";
+export type { Logger } from "./logger.ts";
+export { type Proxy, type ProxyLoad, type ProxyOptions, startProxy } from "./proxy.ts";

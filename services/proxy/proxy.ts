@@ -1,0 +1,227 @@
+/**
+ * The host's proxy: it forwards the streams of one gRPC service between clients and the enclave,
+ * and holds no key. Everybody on either side is taken for hostile; what the proxy protects is that
+ * the others can still be served.
+ */
+import type { Socket } from "node:net";
+import { type Address, formatAddress, parseAddress } from "../../transport/address.ts";
+import { listen } from "../../transport/listen.ts";
+import type { Listener } from "../../transport/listener.ts";
+import { BufferBudget } from "./buffer-budget.ts";
+import { EnclavePool } from "./enclave-pool.ts";
+import { FrontDoor, type ProxyTls } from "./front-door.ts";
+import { FrontConnection, type FrontContext } from "./front.ts";
+import { Health } from "./health.ts";
+import { completeLimits, type ProxyLimits, requirePositiveInteger } from "./limits.ts";
+import { type Logger, silentLogger } from "./logger.ts";
+import { PeerLimits } from "./peer-limits.ts";
+
+/** What a proxy is made of. */
+export interface ProxyOptions {
+  /** Where clients connect. */
+  readonly listen: Address | string;
+  /** Where the enclave listens. */
+  readonly enclave: Address | string;
+  /** Plain HTTP/2 without it. */
+  readonly tls?: ProxyTls | undefined;
+  /**
+   * Bytes that a client may have on its way on one stream, 8 MiB by default. A long link carries
+   * half of it per round trip; on a slow one it is a long queue.
+   */
+  readonly windowBytes?: number | undefined;
+  readonly limits?: Partial<ProxyLimits> | undefined;
+  /** Milliseconds until an attempt to reach the enclave fails; 10,000 by default. */
+  readonly dialTimeoutMs?: number | undefined;
+  /** Milliseconds between PINGs to the enclave; 15,000 by default. */
+  readonly pingIntervalMs?: number | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+/** A running proxy. */
+export interface Proxy {
+  /** The bound address. */
+  readonly address: string;
+  /** What waits in the proxy's queues for slower sides; for tests and measurements. */
+  readonly load: ProxyLoad;
+  /**
+   * Drains and stops: health says NOT_SERVING, clients get GOAWAY, and streams that are open after
+   * `graceMs` (30,000 by default) end as UNAVAILABLE. A second call may shorten the grace.
+   */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Counters of a running proxy. */
+export interface ProxyLoad {
+  readonly frontConnections: number;
+  readonly enclaveConnections: number;
+  readonly forwardedStreams: number;
+  /** The most bytes that ever waited in streams which stood still. */
+  readonly peakWaitingBytes: number;
+  /** Bytes that wait in front sockets now. */
+  readonly queuedBytes: number;
+}
+
+const DEFAULT_WINDOW_BYTES = 8 * 1024 * 1024;
+const MAX_WINDOW_BYTES = 2 ** 30 - 1;
+const DEFAULT_DIAL_TIMEOUT_MS = 10_000;
+const DEFAULT_PING_INTERVAL_MS = 15_000;
+const DEFAULT_GRACE_MS = 30_000;
+const LOOK_INTERVAL_MS = 10_000;
+const STALL_TIMEOUT_MS = 60_000;
+/** What the last statuses get to reach their clients. */
+const FAREWELL_MS = 250;
+
+/**
+ * Starts a proxy. It resolves when clients can connect, whether or not the enclave can be reached.
+ *
+ * @throws TypeError or RangeError when an option is none, TransportError `unreachable` when the
+ *   address cannot be bound, and what node:tls throws of a key or certificate.
+ */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const proxy = new RunningProxy(options);
+  try {
+    await proxy.listen(addressOf(options.listen));
+  } catch (error) {
+    await proxy.close(0);
+    throw error;
+  }
+  return proxy;
+}
+
+class RunningProxy implements Proxy {
+  readonly #context: FrontContext;
+  readonly #door: FrontDoor;
+  readonly #connections = new Set<FrontConnection>();
+  readonly #look: NodeJS.Timeout;
+  #listener: Listener | undefined;
+  #closing: Promise<void> | undefined;
+  #endGrace: () => void = () => {};
+  #onChange: () => void = () => {};
+
+  constructor(options: ProxyOptions) {
+    const limits = completeLimits(options.limits);
+    const { windowBytes = DEFAULT_WINDOW_BYTES, logger = silentLogger } = options;
+    const { dialTimeoutMs = DEFAULT_DIAL_TIMEOUT_MS } = options;
+    const { pingIntervalMs = DEFAULT_PING_INTERVAL_MS } = options;
+    for (const [name, value] of Object.entries({ windowBytes, dialTimeoutMs, pingIntervalMs })) {
+      requirePositiveInteger(name, value);
+    }
+    if (windowBytes > MAX_WINDOW_BYTES) {
+      throw new RangeError(`windowBytes is ${windowBytes}, expected at most ${MAX_WINDOW_BYTES}`);
+    }
+    const address = addressOf(options.enclave);
+    const peers = new PeerLimits(limits);
+    this.#door = new FrontDoor(limits, peers, logger, options.tls, (socket) => this.#enter(socket));
+    const health = new Health();
+    this.#context = {
+      budget: new BufferBudget(limits.maxBufferedBytes),
+      health,
+      limits,
+      logger,
+      onStreamClose: () => this.#onChange(),
+      peers,
+      pool: new EnclavePool({
+        address,
+        dialTimeoutMs,
+        logger,
+        maxEnclaveConnections: limits.maxEnclaveConnections,
+        onChange: (up) => {
+          health.serving = up && this.#closing === undefined;
+        },
+        pingIntervalMs,
+      }),
+      windowBytes,
+    };
+    this.#look = setInterval(() => this.#lookAround(), LOOK_INTERVAL_MS).unref();
+  }
+
+  get address(): string {
+    return this.#listener === undefined ? "" : formatAddress(this.#listener.address);
+  }
+
+  get load(): ProxyLoad {
+    return {
+      enclaveConnections: this.#context.pool.size,
+      forwardedStreams: this.#forwardedStreams,
+      frontConnections: this.#door.connections,
+      peakWaitingBytes: this.#context.budget.peakBytes,
+      queuedBytes: [...this.#connections].reduce((sum, { queuedBytes }) => sum + queuedBytes, 0),
+    };
+  }
+
+  async listen(address: Address): Promise<void> {
+    this.#listener = await listen(address, (socket) => this.#door.admit(socket), {
+      onAcceptError: (error) =>
+        this.#context.logger.warn({ reason: error.message }, "cannot accept a connection"),
+    });
+  }
+
+  async close(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
+    this.#closing ??= this.#drain();
+    const timer = setTimeout(this.#endGrace, graceMs);
+    try {
+      await this.#closing;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get #forwardedStreams(): number {
+    return [...this.#connections].reduce((sum, { forwarded }) => sum + forwarded, 0);
+  }
+
+  #enter(socket: Socket): void {
+    const connection: FrontConnection = new FrontConnection(socket, this.#context, () => {
+      this.#connections.delete(connection);
+      this.#onChange();
+    });
+    this.#connections.add(connection);
+  }
+
+  async #drain(): Promise<void> {
+    const { health, pool } = this.#context;
+    const grace = new Promise<void>((resolve) => {
+      this.#endGrace = resolve;
+    });
+    health.serving = false;
+    await this.#listener?.close();
+    this.#door.close();
+    for (const connection of this.#connections) {
+      connection.drain();
+    }
+    await Promise.race([grace, this.#until(() => this.#forwardedStreams === 0)]);
+    health.close();
+    for (const connection of this.#connections) {
+      connection.stop();
+    }
+    const farewell = new Promise<void>((resolve) => {
+      setTimeout(resolve, FAREWELL_MS).unref();
+    });
+    await Promise.race([farewell, this.#until(() => this.#connections.size === 0)]);
+    for (const connection of this.#connections) {
+      connection.destroy();
+    }
+    pool.close();
+    clearInterval(this.#look);
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => {
+        this.#onChange = resolve;
+      });
+    }
+  }
+
+  #lookAround(): void {
+    const nowMs = performance.now();
+    this.#context.peers.sweep(nowMs);
+    for (const connection of this.#connections) {
+      connection.checkProgress(nowMs, STALL_TIMEOUT_MS);
+    }
+  }
+}
+
+function addressOf(address: Address | string): Address {
+  return typeof address === "string" ? parseAddress(address) : address;
+}
