@@ -13,7 +13,9 @@ export function u32(value: number): Uint8Array {
 
 /** The bytes of a quoted text. */
 export function ascii(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 /** a ‖ b ‖ … */
@@ -38,8 +40,7 @@ export function labeledHash(
   label: string,
   ...parts: readonly Uint8Array[]
 ): Uint8Array {
-  const prefixed = [ascii(label), ...parts].flatMap((part) => [u32(part.length), part]);
-  return backend.hash("sha256", ...prefixed);
+  return backend.hash("sha256", concat(...[ascii(label), ...parts].map(lengthPrefixed)));
 }
 
 /** Whether two public byte strings are equal. Not for secrets: it stops at the first difference. */

@@ -49,6 +49,7 @@ export const nodeBackend: CryptoBackend = {
   hkdfExtract: (salt, ikm) => hmac(createSecretKey(salt), ikm),
 
   hkdfExpand(prk, info, length) {
+    if (prk.length < HASH_BYTES) throw new RangeError("HKDF-Expand needs a key of 32 bytes");
     if (length > 255 * HASH_BYTES) throw new RangeError("HKDF-Expand gives at most 8,160 bytes");
     const key = createSecretKey(prk);
     const okm = new Uint8Array(length);

@@ -7,6 +7,7 @@ import {
   ConnectResponseSchema,
 } from "#gen/sealrpc/v1/attested_channel_pb.js";
 import { ChannelError, type ChannelErrorCode } from "../../channel/errors.ts";
+import { isChannelError } from "../support/channel-error.ts";
 import {
   encodeRecordMessage,
   MAX_OUTER_MESSAGE_BYTES,
@@ -21,10 +22,6 @@ function withHeadroom(record: Uint8Array): Uint8Array {
   const buffer = new Uint8Array(RECORD_HEADROOM + record.length);
   buffer.set(record, RECORD_HEADROOM);
   return buffer;
-}
-
-function code(expected: ChannelErrorCode): (error: unknown) => boolean {
-  return (error) => error instanceof ChannelError && error.code === expected;
 }
 
 describe("an outer message", () => {
@@ -87,14 +84,14 @@ describe("an outer message", () => {
   ];
   for (const [name, expected, bytes] of refused) {
     it(`is refused: ${name}`, () => {
-      assert.throws(() => parseOuter(Uint8Array.from(bytes)), code(expected));
+      assert.throws(() => parseOuter(Uint8Array.from(bytes)), isChannelError(expected));
     });
   }
 
   it("is refused: a handshake message of 27 KiB", () => {
     const message = new Uint8Array(27 * 1024);
     message.set([0x0a, 0xfc, 0xd7, 0x01]);
-    assert.throws(() => parseOuter(message), code("malformed-handshake"));
+    assert.throws(() => parseOuter(message), isChannelError("malformed-handshake"));
   });
 
   it("throws nothing but ChannelError on any bytes, and agrees with the generated code", () => {
