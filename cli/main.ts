@@ -1,8 +1,14 @@
 #!/usr/bin/env node
-/** The `sealrpc` program: one command a file. */
+/** The `sealrpc` program. Each command is a file of its own and is listed here. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { proxyCommand } from "./proxy.ts";
+
+/** Every command, under the heading that help shows it. */
+const groups: readonly { readonly heading: string; readonly commands: readonly Command[] }[] = [
+  { heading: "Look at evidence:", commands: [] },
+  { heading: "On the host:", commands: [proxyCommand()] },
+];
 
 const { version } = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
@@ -10,19 +16,32 @@ const { version } = JSON.parse(
 
 const program = new Command("sealrpc")
   .description("gRPC that only an attested AWS Nitro Enclave can read.")
-  .version(version);
-for (const command of [proxyCommand()]) {
-  program.addCommand(command.exitOverride());
+  .version(version, "-V, --version", "print the version")
+  .helpOption("-h, --help", "print help, also of a command")
+  .helpCommand(false)
+  .addHelpText(
+    "after",
+    "\nExit status: 0 good, 1 refused or failed, 2 wrong usage or a bad policy.",
+  );
+for (const { heading, commands } of groups) {
+  program.commandsGroup(heading);
+  for (const command of commands) program.addCommand(command);
+}
+for (const command of [program, ...program.commands]) {
+  command.exitOverride().showHelpAfterError("(--help shows what is possible)");
 }
 
 try {
-  await program.exitOverride().parseAsync();
+  await program.parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) {
-    // Commander has said what is wrong; its own errors are errors of usage.
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
-  } else {
-    process.stderr.write(`sealrpc: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  }
+  process.exitCode = report(error);
+}
+
+/** Says what failed, in one line, and gives the exit status for it. */
+function report(error: unknown): number {
+  // Commander has printed help, or what is wrong with the usage.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  console.error(`sealrpc: ${process.env["SEALRPC_DEBUG"] ? stack : message}`);
+  return 1;
 }
