@@ -283,16 +283,10 @@ class Fields {
   }
 
   text(): string {
-    const bytes = this.bytes();
-    if (bytes.length < 128) {
-      let ascii = true;
-      for (let i = 0; i < bytes.length && ascii; i++) ascii = (bytes[i] ?? 128) < 128;
-      if (ascii) return String.fromCharCode(...bytes);
-    }
     try {
-      return decoder.decode(bytes);
-    } catch {
-      throw malformed("text is not UTF-8");
+      return decoder.decode(this.bytes());
+    } catch (error) {
+      throw error instanceof Violation ? error : malformed("text is not UTF-8");
     }
   }
 
