@@ -48,13 +48,13 @@ export class Turns {
 
   /** Lets calls write until the record is full or nothing more can be sent. */
   write(record: RecordBuffer): void {
-    this.#pass(this.#short, record, this.#long.length > 0 ? LONG_SHARE_BYTES : 0);
-    this.#pass(this.#long, record, 0);
+    this.#pass(this.#short, record, () => (this.#long.length > 0 ? LONG_SHARE_BYTES : 0));
+    this.#pass(this.#long, record, () => 0);
   }
 
-  #pass(queue: Sender[], record: RecordBuffer, keepFree: number): void {
+  #pass(queue: Sender[], record: RecordBuffer, keepFree: () => number): void {
     let idle = 0;
-    while (queue.length > idle && record.room > keepFree) {
+    while (queue.length > idle && record.room > keepFree()) {
       const call = queue.shift();
       if (call === undefined) return;
       if (queue === this.#short && call.queuedBytes > SHORT_BYTES) {
@@ -63,10 +63,11 @@ export class Turns {
       }
       const before = record.length;
       call.write(record, queue.length === 0 ? Infinity : TURN_BYTES);
-      // A call whose next frame finds no room keeps its place at the end.
+      call.isQueued = call.canSend;
+      if (!call.isQueued) continue;
+      this.#queueOf(call).push(call);
+      // Calls whose next frame finds no room wait for the next record.
       idle = record.length === before ? idle + 1 : 0;
-      if (call.canSend) this.#queueOf(call).push(call);
-      else call.isQueued = false;
     }
   }
 

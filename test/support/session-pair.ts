@@ -24,6 +24,8 @@ export interface PairOptions {
   readonly backend?: CryptoBackend;
   readonly keyLimitBytes?: number;
   readonly keyLimitMs?: number;
+  /** Another seed is another handshake: other keys. */
+  readonly seed?: number;
   readonly onCall?: (call: EnclaveCall, header: RequestHeader) => EnclaveCallEvents;
 }
 
@@ -69,7 +71,7 @@ export const TERMS: SessionTerms = {
 export function createPair(options: PairOptions = {}): Pair {
   const terms = { ...TERMS, ...options.terms };
   const clientCredit = options.clientCredit ?? 262_144;
-  const secret = (fill: number): Uint8Array => new Uint8Array(32).fill(fill);
+  const secret = (fill: number): Uint8Array => new Uint8Array(32).fill(fill + (options.seed ?? 0));
   const served: ServedCall[] = [];
   const ends = {} as Record<"client" | "enclave", End>;
   const create = (role: "client" | "enclave"): End => {
@@ -165,6 +167,7 @@ function serve(call: EnclaveCall, header: RequestHeader, served: ServedCall[]): 
     cancelled: undefined,
   };
   served.push(record);
+  call.read();
   return {
     onMessage: (message) => {
       record.messages.push(message);
