@@ -13,11 +13,13 @@ import type { SealedAuthContext } from "./caller.ts";
 /** A call object of grpc-js whose security context is this library's. */
 type Sealed<Call> = { getAuthContext(): SealedAuthContext } & Call;
 
-/** grpc-js leaves the elements of a call that is iterated untyped. */
-type Iterable<Call, Message> = { [Symbol.asyncIterator](): AsyncIterableIterator<Message> } & Omit<
-  Call,
-  typeof Symbol.asyncIterator
->;
+/** What grpc-js leaves untyped of a call that is read: its messages. */
+interface Incoming<Message> {
+  on(event: "data", listener: (message: Message) => void): this;
+  [Symbol.asyncIterator](): AsyncIterableIterator<Message>;
+}
+
+type Readable<Call, Message> = Incoming<Message> & Omit<Call, typeof Symbol.asyncIterator>;
 
 export type UnaryHandler<Request, Response> = (
   call: Sealed<ServerUnaryCall<Request, Response>>,
@@ -25,7 +27,7 @@ export type UnaryHandler<Request, Response> = (
 ) => unknown;
 
 export type ClientStreamHandler<Request, Response> = (
-  call: Sealed<Iterable<ServerReadableStream<Request, Response>, Request>>,
+  call: Sealed<Readable<ServerReadableStream<Request, Response>, Request>>,
   callback: sendUnaryData<Response>,
 ) => unknown;
 
@@ -34,7 +36,7 @@ export type ServerStreamHandler<Request, Response> = (
 ) => unknown;
 
 export type BidiHandler<Request, Response> = (
-  call: Sealed<Iterable<ServerDuplexStream<Request, Response>, Request>>,
+  call: Sealed<Readable<ServerDuplexStream<Request, Response>, Request>>,
 ) => unknown;
 
 type HandlerOf<Method extends DescMethod> = HandlerOfKind<

@@ -1,0 +1,280 @@
+/**
+ * The enclave's end of one outer stream: an HTTP/2 stream on one side, a handshake and then a
+ * session on the other (docs/protocol.md §3, §4). Whoever is at the other end may be the host, so
+ * whatever goes wrong looks the same from there.
+ */
+import type { OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import { performance } from "node:perf_hooks";
+
+import { status as Code } from "@grpc/grpc-js";
+
+import type { EnclaveHandshake } from "../../channel/enclave-handshake.ts";
+import { ChannelError } from "../../channel/errors.ts";
+import type { Established, SessionTerms } from "../../channel/established.ts";
+import type { HelloBatcher } from "../../channel/hello-batch.ts";
+import {
+  encodeRecordMessage,
+  MAX_OUTER_MESSAGE_BYTES,
+  parseOuter,
+} from "../../channel/outer-message.ts";
+import type { SessionEvents } from "../../channel/session-options.ts";
+import type { Session } from "../../channel/session.ts";
+import { SessionDriver } from "../grpc/session-driver.ts";
+import type { OuterStream } from "../grpc/session-driver.ts";
+import { MessageReader } from "./message-reader.ts";
+
+/** What a stream needs of the server that accepted it. */
+export interface ConnectHost {
+  readonly handshakeTimeoutMs: number;
+  readonly terms: SessionTerms;
+  readonly hellos: HelloBatcher;
+  /** Whether one more session may begin. */
+  hasRoom(): boolean;
+  createSession(established: Established, events: SessionEvents, nowMs: number): Session;
+  /** The session began. */
+  began(stream: ConnectStream): void;
+  /** Nothing of the stream is left. Once. */
+  closed(stream: ConnectStream): void;
+  /** Why no session came about, or why it ended otherwise than in order; for the log. */
+  failed(error: unknown): void;
+}
+
+/** Finish is the largest message before records: 21 KiB sealed and an encapsulated key. */
+const MAX_HANDSHAKE_MESSAGE_BYTES = 24 * 1024;
+/** How long the other end may take to close its half after ours. */
+const LINGER_MS = 2_000;
+const RESPONSE = { ":status": 200, "content-type": "application/grpc" } as const;
+
+/** The one error for everything that is wrong with a stream (docs/protocol.md §4). */
+export const SESSION_ERROR: OutgoingHttpHeaders = {
+  "grpc-status": String(Code.FAILED_PRECONDITION),
+  "grpc-message": "sealrpc: session",
+};
+/** For what has nothing to do with the other end: no room, no evidence to be had, a shutdown. */
+export const UNAVAILABLE: OutgoingHttpHeaders = {
+  "grpc-status": String(Code.UNAVAILABLE),
+  "grpc-message": "sealrpc: unavailable",
+};
+const ORDERLY: OutgoingHttpHeaders = { "grpc-status": String(Code.OK) };
+
+/** Ends a stream with a status and nothing before it. */
+export function answerOnly(stream: ServerHttp2Stream, status: OutgoingHttpHeaders): void {
+  if (stream.destroyed || stream.closed) return;
+  stream.respond({ ...RESPONSE, ...status }, { endStream: true });
+  linger(stream);
+}
+
+/** What may arrive next; "evidence" while the attester makes the answer to the hello. */
+type Step = "hello" | "evidence" | "finish" | "session" | "over";
+
+export class ConnectStream implements OuterStream {
+  readonly #stream: ServerHttp2Stream;
+  readonly #host: ConnectHost;
+  readonly #reader = new MessageReader(MAX_HANDSHAKE_MESSAGE_BYTES);
+  readonly #driver = new SessionDriver(this);
+  readonly #timer: NodeJS.Timeout;
+  #step: Step = "hello";
+  #handshake: EnclaveHandshake | undefined;
+  #session: Session | undefined;
+  #trailers = ORDERLY;
+
+  /** Takes over a stream whose request was accepted. */
+  constructor(stream: ServerHttp2Stream, host: ConnectHost) {
+    this.#stream = stream;
+    this.#host = host;
+    this.#timer = setTimeout(() => {
+      this.#fail(new ChannelError("handshake-timeout", "no Finish came in time"));
+    }, host.handshakeTimeoutMs);
+    this.#timer.unref();
+    stream.on("data", (chunk: Buffer) => this.#read(chunk));
+    stream.on("end", () => this.#lost());
+    stream.on("aborted", () => this.#lost());
+    // Whatever it is, `close` follows.
+    stream.on("error", () => {});
+    stream.on("close", () => {
+      this.#lost();
+      host.closed(this);
+    });
+    stream.on("wantTrailers", () => {
+      if (!stream.destroyed) stream.sendTrailers(this.#trailers);
+    });
+  }
+
+  /** Ends a session when its calls are over, at the latest after `graceMs`, and a handshake at once. */
+  goAway(graceMs: number): void {
+    if (this.#session !== undefined) this.#session.goAway(performance.now(), graceMs);
+    else this.#refuse(UNAVAILABLE);
+  }
+
+  /** Ends the stream at once. */
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
+  unwrittenBytes(): number {
+    return this.#stream.writableLength;
+  }
+
+  write(buffer: Uint8Array): void {
+    this.#send(encodeRecordMessage(buffer, true), this.#resume);
+  }
+
+  end(): void {
+    if (this.#stream.destroyed) return;
+    this.#stream.end();
+    linger(this.#stream);
+  }
+
+  readonly #resume = (): void => this.#driver.resume();
+
+  readonly #take = (message: Uint8Array): void => {
+    switch (this.#step) {
+      case "session":
+        this.#receiveRecord(message);
+        return;
+      case "hello":
+        this.#step = "evidence";
+        void this.#receiveHello(message);
+        return;
+      case "finish":
+        this.#receiveFinish(message);
+        return;
+      case "evidence":
+        throw new ChannelError("malformed-handshake", "a message before the hello was answered");
+      case "over":
+    }
+  };
+
+  #read(chunk: Buffer): void {
+    if (this.#step === "over") return;
+    try {
+      this.#reader.read(chunk, this.#take);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #receiveHello(message: Uint8Array): Promise<void> {
+    let handshake: EnclaveHandshake;
+    try {
+      handshake = await this.#host.hellos.accept(message);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (this.#step !== "evidence") {
+      handshake.expire();
+      return;
+    }
+    this.#handshake = handshake;
+    this.#step = "finish";
+    this.#stream.respond(RESPONSE, { waitForTrailers: true });
+    this.#send(grpcMessage(handshake.reply));
+  }
+
+  #receiveFinish(message: Uint8Array): void {
+    const handshake = this.#handshake;
+    this.#handshake = undefined;
+    if (handshake === undefined) return;
+    if (!this.#host.hasRoom()) {
+      handshake.expire();
+      this.#refuse(UNAVAILABLE);
+      return;
+    }
+    // Invariant: the enclave's zero is not later than the moment that the client can know of.
+    const nowMs = performance.now();
+    const { reply, established, refusal } = handshake.receiveFinish(message, this.#host.terms);
+    this.#send(grpcMessage(reply));
+    if (established === undefined) {
+      this.#fail(refusal);
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#step = "session";
+    this.#reader.maxBytes = MAX_OUTER_MESSAGE_BYTES;
+    const events: SessionEvents = {
+      onOutput: this.#driver.onOutput,
+      onClosed: (error) => this.#closed(error),
+    };
+    this.#session = this.#host.createSession(established, events, nowMs);
+    this.#host.began(this);
+    this.#driver.drive(this.#session);
+  }
+
+  #receiveRecord(message: Uint8Array): void {
+    const { kind, body } = parseOuter(message);
+    if (kind !== "record") throw new ChannelError("malformed-record", `a ${kind} in a session`);
+    this.#driver.receive(body);
+  }
+
+  /** The other end sends nothing any more; in a session that was not ended, a truncation. */
+  #lost(): void {
+    if (this.#session !== undefined) {
+      this.#session.receiveStreamEnd(performance.now());
+    } else {
+      this.#refuse(SESSION_ERROR);
+    }
+  }
+
+  /** The handshake failed, or something that is no record came. */
+  #fail(error: unknown): void {
+    if (this.#step === "over") return;
+    this.#host.failed(error);
+    if (this.#session === undefined) {
+      this.#refuse(isOurs(error) ? UNAVAILABLE : SESSION_ERROR);
+      return;
+    }
+    this.#step = "over";
+    this.#trailers = SESSION_ERROR;
+    this.#session.receiveStreamEnd(performance.now());
+  }
+
+  #refuse(status: OutgoingHttpHeaders): void {
+    if (this.#step === "over") return;
+    this.#over();
+    this.#trailers = status;
+    if (this.#stream.headersSent) this.end();
+    else answerOnly(this.#stream, status);
+  }
+
+  #over(): void {
+    this.#step = "over";
+    clearTimeout(this.#timer);
+    this.#handshake?.expire();
+    this.#handshake = undefined;
+  }
+
+  #closed(error: ChannelError | undefined): void {
+    if (error !== undefined && this.#step !== "over") {
+      this.#host.failed(error);
+      this.#trailers = SESSION_ERROR;
+    }
+    this.#over();
+    this.#driver.close();
+  }
+
+  #send(bytes: Uint8Array, callback?: () => void): void {
+    if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.write(bytes, callback);
+  }
+}
+
+/** Whether an error says something about this enclave and nothing about the other end. */
+function isOurs(error: unknown): boolean {
+  return !(error instanceof ChannelError) || error.code === "refused";
+}
+
+function grpcMessage(message: Uint8Array): Uint8Array {
+  const framed = Buffer.alloc(5 + message.length);
+  framed.writeUInt32BE(message.length, 1);
+  framed.set(message, 5);
+  return framed;
+}
+
+/** Closes a stream that the other end leaves open although ours has ended. */
+function linger(stream: ServerHttp2Stream): void {
+  // Unread data would hold the stream open.
+  stream.resume();
+  const timer = setTimeout(() => stream.close(), LINGER_MS);
+  timer.unref();
+  stream.once("close", () => clearTimeout(timer));
+}

@@ -1,0 +1,52 @@
+/** The enclave's evidence of itself, and its judgement of its callers' (docs/protocol.md §12). */
+import { performance } from "node:perf_hooks";
+
+import type { AttestationRequest, Attester } from "../../attestation/nsm/attester.ts";
+import { Nsm } from "../../attestation/nsm/nsm.ts";
+import type { Policy } from "../../attestation/policy.ts";
+import { VerifiedEvidence } from "../../attestation/verified-evidence.ts";
+import type { VerifyEvidence } from "../../channel/evidence.ts";
+import { EnclaveClock } from "./enclave-clock.ts";
+import { requireModuleEntropy } from "./entropy.ts";
+
+export class EvidenceSource {
+  readonly #attester: Attester;
+  readonly #isOwn: boolean;
+  readonly #clock: EnclaveClock | undefined;
+  /** Undefined: callers need not attest. */
+  readonly verifyCaller: VerifyEvidence | undefined;
+
+  private constructor(attester: Attester, isOwn: boolean, callers: Policy | undefined) {
+    this.#attester = attester;
+    this.#isOwn = isOwn;
+    if (callers === undefined) return;
+    const clock = new EnclaveClock();
+    this.#clock = clock;
+    this.verifyCaller = (evidence, { challenge, userData }) =>
+      VerifiedEvidence.verify(evidence, { policy: callers, challenge, userData, now: clock.now() });
+  }
+
+  /**
+   * Takes `given`, or opens the NSM device.
+   *
+   * @throws AttestationError `nsm-unavailable` outside an enclave; Error when the kernel's
+   *   randomness does not come from the module.
+   */
+  static async open(given?: Attester, callers?: Policy): Promise<EvidenceSource> {
+    if (given === undefined || given instanceof Nsm) await requireModuleEntropy();
+    if (given !== undefined) return new EvidenceSource(given, false, callers);
+    const { openNsmDevice } = await import("../../attestation/nsm/device.ts");
+    return new EvidenceSource(await openNsmDevice(), true, callers);
+  }
+
+  async attest(request: AttestationRequest): Promise<Uint8Array> {
+    const askedMs = performance.now();
+    const evidence = await this.#attester.attest(request);
+    this.#clock?.set(evidence, askedMs);
+    return evidence;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isOwn) await this.#attester.close();
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * The server inside the enclave: takes connections from the host, attests itself to whoever is
+ * behind them, and serves the calls of the sessions that come about.
+ */
+import type { DescService } from "@bufbuild/protobuf";
+import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
+
+import { Policy } from "../../attestation/policy.ts";
+import { paddedLength } from "../../channel/padding.ts";
+import { formatAddress, parseAddress } from "../../transport/address.ts";
+import { listen } from "../../transport/listen.ts";
+import type { Listener } from "../../transport/listen.ts";
+import { serviceDefinition } from "../grpc/service-definition.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { EvidenceSource } from "./evidence-source.ts";
+import type { Handlers } from "./handlers.ts";
+import { Health, HealthDescriptor } from "./health.ts";
+import { completeLimits, requireMessageLimit } from "./limits.ts";
+import type { EnclaveLimits } from "./limits.ts";
+import { factsOf, stderrLogger } from "./logger.ts";
+import type { EnclaveServerOptions } from "./options.ts";
+import { OuterServer } from "./outer-server.ts";
+import { ReflectedServices } from "./reflection.ts";
+import { SessionHost } from "./session-host.ts";
+
+const DEFAULT_RECEIVE_BYTES = 4 * 1024 * 1024;
+const DEFAULT_GRACE_MS = 30_000;
+/** A suite is left out only by choice. */
+const ALL_SUITES = [1, 2] as const;
+
+interface Running {
+  readonly evidence: EvidenceSource;
+  readonly sessions: SessionHost;
+  readonly outer: OuterServer;
+}
+
+export class EnclaveServer {
+  /** What `grpc.health.v1` says of each service; those that are added are SERVING. */
+  readonly health: Health = new Health();
+  readonly #options: EnclaveServerOptions;
+  readonly #limits: EnclaveLimits;
+  readonly #callers: Policy | undefined;
+  readonly #dispatcher = new Dispatcher();
+  readonly #reflected = new ReflectedServices();
+  readonly #listeners: Listener[] = [];
+  #starting: Promise<Running> | undefined;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * @throws RangeError for limits or padding that cannot be; TypeError or RangeError for a policy
+   *   for callers that cannot be meant.
+   */
+  constructor(options: EnclaveServerOptions = {}) {
+    this.#options = options;
+    this.#limits = completeLimits(options.limits);
+    const { callers, maxReceiveMessageBytes = 0, maxSendMessageBytes = 0 } = options;
+    requireMessageLimit("maxReceiveMessageBytes", maxReceiveMessageBytes);
+    requireMessageLimit("maxSendMessageBytes", maxSendMessageBytes);
+    // Refuses a bucket that cannot be.
+    paddedLength(options.padding ?? "none", 1);
+    if (callers !== undefined) this.#callers = Policy.is(callers) ? callers : Policy.from(callers);
+  }
+
+  /**
+   * Adds a service: a protobuf-es descriptor or the definition that grpc-js's generators make, with
+   * the handlers that grpc-js takes. Methods without a handler answer UNIMPLEMENTED.
+   *
+   * @throws TypeError for an empty service, for a path that was added before, and for a handler
+   *   that is no function.
+   */
+  addService<Service extends DescService>(service: Service, handlers: Handlers<Service>): void;
+  addService(service: ServiceDefinition, handlers: UntypedServiceImplementation): void;
+  addService(service: DescService | ServiceDefinition, handlers: object): void {
+    if (isDescriptor(service)) {
+      this.#dispatcher.add(serviceDefinition(service), handlers);
+      this.#reflected.addDescriptor(service);
+      this.health.setStatus(service.typeName, "SERVING");
+      return;
+    }
+    this.#dispatcher.add(service, handlers);
+    this.#reflected.addDefinition(service);
+    for (const { path } of Object.values(service)) {
+      this.health.setStatus(path.split("/")[1] ?? "", "SERVING");
+    }
+  }
+
+  /**
+   * Listens on an address, in addition to those before, and gives the bound one.
+   *
+   * @throws TypeError for what is no address; TransportError `unreachable` when it cannot be bound;
+   *   AttestationError `nsm-unavailable` where there is no device and no attester was given; Error
+   *   when the enclave's randomness is not the module's, and once the server is shut down.
+   */
+  async listen(address: string): Promise<string> {
+    const parsed = parseAddress(address);
+    this.#requireOpen();
+    this.#starting ??= this.#start();
+    let running: Running;
+    try {
+      running = await this.#starting;
+    } catch (error) {
+      this.#starting = undefined;
+      throw error;
+    }
+    this.#requireOpen();
+    const listener = await listen(parsed, running.outer.accept);
+    this.#listeners.push(listener);
+    if (this.#closing !== undefined) await listener.close();
+    return formatAddress(listener.address);
+  }
+
+  /**
+   * Stops in order: NOT_SERVING, no new connections and sessions, then waits for the calls that
+   * run, at the latest for `graceMs`, and ends the rest with UNAVAILABLE. Once; later calls wait
+   * for the first.
+   */
+  shutdown(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
+    this.#closing ??= this.#stop(graceMs);
+    return this.#closing;
+  }
+
+  /** Stops without grace; cuts short a shutdown that waits. */
+  async close(): Promise<void> {
+    if (this.#closing !== undefined) (await this.#starting)?.sessions.cut();
+    await this.shutdown(0);
+  }
+
+  async #start(): Promise<Running> {
+    const { attester, logger = await stderrLogger(), ...options } = this.#options;
+    const evidence = await EvidenceSource.open(attester, this.#callers);
+    if (!this.#dispatcher.has("/grpc.health.v1.Health/Check")) {
+      this.addService(HealthDescriptor, this.health.handlers);
+    }
+    if (options.reflection) {
+      await this.#reflected.offer((service, handlers) => this.#dispatcher.add(service, handlers));
+    }
+    const sessions = new SessionHost({
+      dispatcher: this.#dispatcher,
+      evidence,
+      limits: this.#limits,
+      logger,
+      suites: options.suites ?? ALL_SUITES,
+      appInfo: options.appInfo ?? new Uint8Array(0),
+      padding: options.padding ?? "padme",
+      interceptors: options.interceptors ?? [],
+      maxReceiveMessageBytes: options.maxReceiveMessageBytes ?? DEFAULT_RECEIVE_BYTES,
+      maxSendMessageBytes: options.maxSendMessageBytes ?? -1,
+      onHandlerError: (error, path) => {
+        logger.warn({ path, ...factsOf(error) }, "a handler failed");
+        options.onHandlerError?.(error, path);
+      },
+    });
+    const outer = new OuterServer(this.#limits.maxSessions, sessions.accept);
+    return { evidence, sessions, outer };
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.health.shutDown();
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    let running: Running | undefined;
+    try {
+      running = await this.#starting;
+    } catch {
+      // It never ran.
+    }
+    if (running === undefined) return;
+    await running.sessions.drain(graceMs);
+    await running.outer.close();
+    await running.evidence.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw new Error("the server is shut down");
+  }
+}
+
+function isDescriptor(service: DescService | ServiceDefinition): service is DescService {
+  return typeof service["typeName"] === "string" && service["kind"] === "service";
+}
