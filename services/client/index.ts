@@ -1,0 +1,14 @@
+/** `sealrpc`: the client. */
+
+export { AttestationError, type AttestationErrorCode } from "../../attestation/errors.ts";
+export { Policy, type PolicyOptions, parsePolicyFile } from "../../attestation/policy.ts";
+export type { Claims, VerifiedEvidence } from "../../attestation/verified-evidence.ts";
+export type { Outcome } from "../../channel/call-events.ts";
+export { serviceDefinition, type ServiceDefinition } from "../grpc/service-definition.ts";
+export { AttestedChannel } from "./attested-channel.ts";
+export type { SealedAuthContext } from "./call.ts";
+export { CallError } from "./call-error.ts";
+export type { AttestedChannelOptions } from "./channel-options.ts";
+export { type Client, createClient, type Requests } from "./create-client.ts";
+export { codeOf, type ErrorCode, outcomeOf } from "./status.ts";
+export type { CallOptions } from "./typed-call.ts";

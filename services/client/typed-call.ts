@@ -1,0 +1,246 @@
+/**
+ * One call of a typed client: messages of a protobuf-es descriptor over a sealed call, with what
+ * `createClient` offers around it, and nothing of grpc-js's call objects in between.
+ */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type {
+  DescMessage,
+  DescMethod,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { Metadata, status as Code } from "@grpc/grpc-js";
+
+import type { VerifiedEvidence } from "../../attestation/verified-evidence.ts";
+import type { ResponseHeader } from "../../channel/call-message.ts";
+import { metadataOf } from "../grpc/metadata.ts";
+import { CallError } from "./call-error.ts";
+import type { CallHost } from "./call-host.ts";
+import type { CredentialsFailure } from "./call-metadata.ts";
+import { requestEntries, withCredentials } from "./call-metadata.ts";
+import { throwSoon } from "./listener-queue.ts";
+import { inflate } from "./message-encoding.ts";
+import { SealedCall } from "./sealed-call.ts";
+import type { CallReceiver } from "./sealed-call.ts";
+import { statusObject } from "./status.ts";
+import type { CallStatus } from "./status.ts";
+
+/** What may be said about one call. */
+export interface CallOptions {
+  readonly metadata?: Metadata;
+  /** Cancels the call when it aborts. */
+  readonly signal?: AbortSignal;
+  /** The call's deadline, from now on, in milliseconds. */
+  readonly timeoutMs?: number;
+  /** The response's metadata, before its first message. */
+  readonly onHeaders?: (metadata: Metadata) => void;
+  /** The trailing metadata, also of a call that fails. */
+  readonly onTrailers?: (metadata: Metadata) => void;
+  /** The verified evidence of the session that answers, before anything of the answer. */
+  readonly onEvidence?: (evidence: VerifiedEvidence) => void;
+}
+
+const NOTHING: readonly never[] = [];
+const NO_OPTIONS: CallOptions = {};
+
+/** Who gets the messages and the end of a typed call. */
+export interface ReplyReceiver<Message> {
+  onMessage(message: Message, call: TypedCall): void;
+  /** Once, last; without an error: OK. */
+  onEnd(error: Error | undefined): void;
+}
+
+/** A method on a channel. */
+export interface TypedMethod {
+  readonly host: CallHost;
+  readonly method: DescMethod;
+  /** "/package.Service/Method" */
+  readonly path: string;
+  readonly idempotent: boolean;
+}
+
+export class TypedCall implements CallReceiver {
+  readonly #method: TypedMethod;
+  readonly #options: CallOptions;
+  readonly #receiver: ReplyReceiver<MessageShape<DescMessage>>;
+  readonly #sealed: SealedCall;
+  #encoding = "";
+  #evidenceShown = false;
+  #unfollow: (() => void) | undefined;
+  /** Why the call was ended here, if it was. */
+  #cause: unknown;
+  #isOver = false;
+
+  constructor(
+    method: TypedMethod,
+    options: CallOptions | undefined,
+    receiver: ReplyReceiver<MessageShape<DescMessage>>,
+  ) {
+    const { host, path, idempotent } = method;
+    this.#method = method;
+    this.#options = options ?? NO_OPTIONS;
+    this.#receiver = receiver;
+    const { timeoutMs } = this.#options;
+    this.#sealed = new SealedCall(host.source, host.ledger, this, {
+      method: path,
+      authority: host.authority,
+      deadlineMs: timeoutMs === undefined ? Infinity : performance.now() + timeoutMs,
+      idempotent,
+    });
+  }
+
+  /** Whether nothing can be sent or received any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  start(): void {
+    const { metadata, signal } = this.#options;
+    const { host, path } = this.#method;
+    const { callCredentials } = host;
+    if (metadata !== undefined) host.onMetadata?.(metadata);
+    if (signal !== undefined) this.#follow(signal);
+    if (callCredentials === undefined) {
+      this.#begin(metadata);
+      return;
+    }
+    withCredentials(metadata ?? new Metadata(), callCredentials, path, host.authority).then(
+      (all) => this.#begin(all),
+      (error: unknown) => {
+        const { code, message } = error as CredentialsFailure;
+        this.cancel(code, message, error);
+      },
+    );
+  }
+
+  /** Sends one message; `onTaken` is called once there is room for more, or the call is over. */
+  send(message: Uint8Array, onTaken?: () => void): void {
+    const { maxSendMessageBytes } = this.#method.host;
+    if (maxSendMessageBytes >= 0 && message.length > maxSendMessageBytes) {
+      this.cancel(
+        Code.RESOURCE_EXHAUSTED,
+        `Attempted to send message with a size larger than ${maxSendMessageBytes}`,
+      );
+    }
+    this.#sealed.send(message, false, onTaken);
+  }
+
+  read(): void {
+    this.#sealed.read();
+  }
+
+  halfClose(): void {
+    this.#sealed.halfClose();
+  }
+
+  /** Ends the call here; without effect on one that is over. */
+  cancel(code: Code, details: string, cause?: unknown): void {
+    this.#cause ??= cause;
+    this.#sealed.cancel(code, details);
+    // A call that has not begun ends as it begins.
+    this.#sealed.start(NOTHING, false);
+  }
+
+  onHeaders(header: ResponseHeader): void {
+    this.#encoding = header.encoding;
+    this.#showEvidence();
+    const { onHeaders } = this.#options;
+    if (onHeaders === undefined) return;
+    try {
+      const metadata = metadataOf(header.metadata);
+      runGuarded(onHeaders, metadata);
+    } catch (error) {
+      this.cancel(Code.INTERNAL, (error as Error).message, error);
+    }
+  }
+
+  onMessage(message: Uint8Array, compressed: boolean): void {
+    let plain = message;
+    if (compressed) {
+      const inflated = inflate(message, this.#encoding, this.#method.host.maxReceiveMessageBytes);
+      if (!(inflated instanceof Uint8Array)) {
+        this.cancel(inflated.code, inflated.details);
+        return;
+      }
+      plain = inflated;
+    }
+    let reply: MessageShape<DescMessage>;
+    try {
+      reply = fromBinary(this.#method.method.output, plain);
+    } catch (error) {
+      this.cancel(Code.INTERNAL, "Response message parsing error", error);
+      return;
+    }
+    this.#receiver.onMessage(reply, this);
+  }
+
+  onStatus(status: CallStatus): void {
+    this.#isOver = true;
+    this.#unfollow?.();
+    if (status.outcome !== "not-executed") this.#showEvidence();
+    const { onTrailers } = this.#options;
+    if (onTrailers !== undefined) runGuarded(onTrailers, statusObject(status).metadata);
+    this.#receiver.onEnd(
+      status.code === Code.OK
+        ? undefined
+        : new CallError(status, this.#cause === undefined ? undefined : { cause: this.#cause }),
+    );
+  }
+
+  #follow(signal: AbortSignal): void {
+    const abort = (): void => {
+      this.cancel(Code.CANCELLED, "the call was aborted", signal.reason);
+    };
+    this.#unfollow = () => signal.removeEventListener("abort", abort);
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+  }
+
+  #begin(metadata: Metadata | undefined): void {
+    const { userAgent } = this.#method.host;
+    if (metadata === undefined) this.#sealed.start([userAgent], false);
+    else {
+      let entries;
+      try {
+        entries = requestEntries(metadata, userAgent);
+      } catch (error) {
+        this.cancel(Code.INTERNAL, (error as Error).message, error);
+        return;
+      }
+      this.#sealed.start(entries, metadata.getOptions().waitForReady === true);
+    }
+  }
+
+  #showEvidence(): void {
+    const { onEvidence } = this.#options;
+    const { evidence } = this.#sealed;
+    if (onEvidence === undefined || evidence === undefined || this.#evidenceShown) return;
+    this.#evidenceShown = true;
+    runGuarded(onEvidence, evidence);
+  }
+}
+
+/**
+ * Serializes a request.
+ *
+ * @throws TypeError for what is no message: `create` would make an empty one of it, so that a
+ * forgotten request looked like one.
+ */
+export function encodeMessage(
+  schema: DescMessage,
+  message: MessageInitShape<DescMessage>,
+): Uint8Array {
+  if (typeof message !== "object" || message === null) {
+    throw new TypeError(`expected a ${schema.typeName} or its init object`);
+  }
+  return toBinary(schema, create(schema, message));
+}
+
+/** What the application's callback throws is not the session's business. */
+function runGuarded<Value>(callback: (value: Value) => void, value: Value): void {
+  try {
+    callback(value);
+  } catch (error) {
+    throwSoon(error);
+  }
+}
