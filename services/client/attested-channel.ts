@@ -2,7 +2,7 @@
  * The channel that grpc-js's stubs use in place of their own: `channelOverride` in their options.
  * Every call goes, sealed, to an enclave whose evidence the policy admits, or it fails.
  */
-import { connectivityState as State } from "@grpc/grpc-js";
+import type { connectivityState as State } from "@grpc/grpc-js";
 import type { ChannelInterface, ChannelOptions, Deadline } from "@grpc/grpc-js";
 
 import type { Policy, PolicyOptions } from "../../attestation/policy.ts";
@@ -47,12 +47,7 @@ export class AttestedChannel implements ChannelInterface {
     const { backend, suites, allowOuterMetadata, channelOptions } = checked;
     this.#target = target;
     this.#policy = checked.policy;
-    const outer = new OuterChannel(
-      target,
-      checked.credentials,
-      channelOptions,
-      allowOuterMetadata,
-    );
+    const outer = new OuterChannel(target, checked.credentials, channelOptions, allowOuterMetadata);
     const ledger = new CallLedger({
       onHold: (isHeld) => {
         outer.hold(isHeld);
@@ -90,8 +85,7 @@ export class AttestedChannel implements ChannelInterface {
       callCredentials: combineCredentials(checked.callCredentials, undefined),
       userAgent: userAgentEntry(userAgent(channelOptions)),
       isIdempotent: (method) => idempotent.has(method),
-      onMetadata:
-        allowOuterMetadata.length === 0 ? undefined : (metadata) => outer.adopt(metadata),
+      onMetadata: allowOuterMetadata.length === 0 ? undefined : (metadata) => outer.adopt(metadata),
     };
     hosts.set(this, this.#host);
   }

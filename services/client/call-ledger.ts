@@ -16,7 +16,7 @@ export class CallLedger {
   readonly #events: LedgerEvents;
   #open = 0;
   #isHeld = false;
-  #timer: NodeJS.Timeout | undefined;
+  #lingering: NodeJS.Timeout | undefined;
 
   constructor(events: LedgerEvents) {
     this.#events = events;
@@ -35,14 +35,16 @@ export class CallLedger {
   ended(): void {
     this.#open -= 1;
     // A moment later, and at most once a moment: calls often follow each other.
-    if (this.#open === 0) this.#timer ??= setTimeout(this.#release, LINGER_MS);
+    if (this.#open === 0 && this.#lingering === undefined) {
+      this.#lingering = setTimeout(() => this.#release(), LINGER_MS);
+    }
     this.#events.onEnded();
   }
 
-  readonly #release = (): void => {
-    this.#timer = undefined;
+  #release(): void {
+    this.#lingering = undefined;
     if (this.#open === 0) this.#hold(false);
-  };
+  }
 
   #hold(isHeld: boolean): void {
     this.#isHeld = isHeld;

@@ -1,8 +1,10 @@
 /** The metadata of a request: what the caller gave, what call credentials add, who is calling. */
-import { CallCredentials, Metadata, status as Code } from "@grpc/grpc-js";
+import { CallCredentials, status as Code } from "@grpc/grpc-js";
+import type { Metadata } from "@grpc/grpc-js";
 
 import type { Entry } from "../../channel/call-message.ts";
 import { entriesOf } from "../grpc/metadata.ts";
+import { statusCode } from "./status-code.ts";
 
 const USER_AGENT_KEY = "user-agent";
 
@@ -93,15 +95,10 @@ const NOT_FOR_CREDENTIALS: ReadonlySet<number> = new Set([
 ]);
 
 function credentialsFailure(error: unknown): CredentialsFailure {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const { code: given, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   const text = `Getting metadata from plugin failed with error: ${String(message)}`;
-  if (typeof code !== "number" || Code[code] === undefined) {
-    return new CredentialsFailure(Code.UNKNOWN, text);
-  }
-  return NOT_FOR_CREDENTIALS.has(code)
-    ? new CredentialsFailure(
-        Code.INTERNAL,
-        `Invalid status from control plane: ${code} ${Code[code]} ${text}`,
-      )
-    : new CredentialsFailure(code, text);
+  const code = statusCode(given);
+  if (!NOT_FOR_CREDENTIALS.has(code)) return new CredentialsFailure(code, text);
+  const invalid = `Invalid status from control plane: ${code} ${Code[code]} ${text}`;
+  return new CredentialsFailure(Code.INTERNAL, invalid);
 }

@@ -7,7 +7,12 @@
 import { AsyncResource } from "node:async_hooks";
 
 import { Metadata, propagate, status as Code } from "@grpc/grpc-js";
-import type { CallCredentials, ChannelInterface, Deadline, InterceptingListener } from "@grpc/grpc-js";
+import type {
+  CallCredentials,
+  ChannelInterface,
+  Deadline,
+  InterceptingListener,
+} from "@grpc/grpc-js";
 
 import type { VerifiedEvidence } from "../../attestation/verified-evidence.ts";
 import type { ResponseHeader } from "../../channel/call-message.ts";
@@ -43,10 +48,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const NOTHING: readonly never[] = [];
 let lastCallNumber = 0;
 
-export class AttestedCall
-  extends AsyncResource
-  implements ChannelCall, CallReceiver, Delivery
-{
+export class AttestedCall extends AsyncResource implements ChannelCall, CallReceiver, Delivery {
   readonly #host: CallHost;
   readonly #method: string;
   readonly #authority: string;
@@ -152,8 +154,7 @@ export class AttestedCall
   onHeaders(header: ResponseHeader): void {
     this.#encoding = header.encoding;
     try {
-      this.#headers =
-        header.metadata.length === 0 ? new Metadata() : metadataOf(header.metadata);
+      this.#headers = header.metadata.length === 0 ? new Metadata() : metadataOf(header.metadata);
     } catch (error) {
       this.#end(Code.INTERNAL, (error as Error).message);
       return;
@@ -183,7 +184,7 @@ export class AttestedCall
   deliver(): void {
     this.#isScheduled = false;
     try {
-      this.runInAsyncScope(this.#deliverAll, this);
+      this.runInAsyncScope(() => this.#deliverAll());
     } finally {
       // A listener threw: what is left comes by itself.
       if (this.#messages.length > 0 || (this.#status !== undefined && !this.#isOver)) {
@@ -200,7 +201,11 @@ export class AttestedCall
       this.#headers = undefined;
       listener.onReceiveMetadata(headers);
     }
-    for (let message = this.#messages.shift(); message !== undefined; message = this.#messages.shift()) {
+    for (
+      let message = this.#messages.shift();
+      message !== undefined;
+      message = this.#messages.shift()
+    ) {
       listener.onReceiveMessage(message);
     }
     const status = this.#status;
@@ -249,7 +254,8 @@ export class AttestedCall
     this.#isCancelled = true;
     this.#headers = undefined;
     this.#messages = [];
-    if (this.#status !== undefined) this.#status = own(code, details, this.#status.outcome, undefined);
+    if (this.#status !== undefined)
+      this.#status = own(code, details, this.#status.outcome, undefined);
     this.#sealed.cancel(code, details);
     // Without a session yet, since credentials are still being made, starting it ends it.
     if (this.#listener !== undefined) this.#sealed.start(NOTHING, false);

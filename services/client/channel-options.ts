@@ -46,7 +46,9 @@ export interface AttestedChannelOptions {
 }
 
 /** The same, with every default in its place. */
-export type CheckedOptions = Required<Omit<AttestedChannelOptions, "policy" | "callCredentials">> & {
+export type CheckedOptions = Required<
+  Omit<AttestedChannelOptions, "policy" | "callCredentials">
+> & {
   readonly policy: Policy;
   readonly callCredentials: CallCredentials | undefined;
 };

@@ -15,11 +15,13 @@ import type {
 } from "@bufbuild/protobuf";
 import { status as Code } from "@grpc/grpc-js";
 
+import { serviceDefinition } from "../grpc/service-definition.ts";
+import type { MethodDefinition } from "../grpc/service-definition.ts";
 import { hostOf } from "./attested-channel.ts";
 import type { AttestedChannel } from "./attested-channel.ts";
 import { SingleReply, replies } from "./replies.ts";
-import { TypedCall, encodeMessage } from "./typed-call.ts";
-import type { CallOptions } from "./typed-call.ts";
+import { TypedCall } from "./typed-call.ts";
+import type { CallOptions, TypedMethod } from "./typed-call.ts";
 
 /** Request messages, which are asked for as fast as the enclave takes them. */
 export type Requests<Message> = AsyncIterable<Message> | Iterable<Message>;
@@ -60,43 +62,49 @@ export function createClient<Service extends DescService>(
   channel: AttestedChannel,
 ): Client<Service> {
   const host = hostOf(channel);
+  const definitions: Record<string, AnyDefinition> = serviceDefinition(service);
   const client: Record<string, unknown> = {};
-  for (const method of service.methods) client[method.localName] = functionOf(host, method);
+  for (const { localName, methodKind } of service.methods) {
+    const definition = definitions[localName];
+    if (definition === undefined) continue;
+    const { path, options, requestSerialize, responseDeserialize } = definition;
+    const idempotent = options.idempotencyLevel !== undefined || host.isIdempotent(path);
+    const serialize = requestSerialize;
+    const method = { host, path, idempotent, serialize, deserialize: responseDeserialize };
+    client[localName] = functionOf(method, methodKind);
+  }
   return client as Client<Service>;
 }
 
-type Host = ReturnType<typeof hostOf>;
+type AnyDefinition = MethodDefinition<DescMessage, DescMessage, boolean, boolean>;
 type Request = MessageInitShape<DescMessage>;
 type Reply = MessageShape<DescMessage>;
 
-function functionOf(host: Host, method: DescMethod): unknown {
-  const idempotent = method.idempotency !== 0;
-  const path = `/${method.parent.typeName}/${method.name}`;
-  const typed = { host, method, path, idempotent: idempotent || host.isIdempotent(path) };
-  switch (method.methodKind) {
+function functionOf(method: TypedMethod, kind: DescMethod["methodKind"]): unknown {
+  switch (kind) {
     case "unary":
-      return (request: Request, options?: CallOptions) =>
+      return async (request: Request, options?: CallOptions) =>
         new Promise<Reply>((resolve, reject) => {
-          const bytes = encodeMessage(method.input, request);
-          const call = new TypedCall(typed, options, new SingleReply(resolve, reject));
+          const bytes = method.serialize(request);
+          const call = new TypedCall(method, options, new SingleReply(resolve, reject));
           call.start();
           call.send(bytes);
           call.halfClose();
           call.read();
         });
     case "client_streaming":
-      return (requests: Requests<Request>, options?: CallOptions) =>
+      return async (requests: Requests<Request>, options?: CallOptions) =>
         new Promise<Reply>((resolve, reject) => {
-          const call = new TypedCall(typed, options, new SingleReply(resolve, reject));
+          const call = new TypedCall(method, options, new SingleReply(resolve, reject));
           call.start();
           call.read();
-          void sendAll(call, method.input, requests);
+          void sendAll(call, method, requests);
         });
     case "server_streaming":
       return (request: Request, options?: CallOptions) => {
-        const bytes = encodeMessage(method.input, request);
+        const bytes = method.serialize(request);
         return replies<Reply>((receiver) => {
-          const call = new TypedCall(typed, options, receiver);
+          const call = new TypedCall(method, options, receiver);
           call.start();
           call.send(bytes);
           call.halfClose();
@@ -106,24 +114,25 @@ function functionOf(host: Host, method: DescMethod): unknown {
     case "bidi_streaming":
       return (requests: Requests<Request>, options?: CallOptions) =>
         replies<Reply>((receiver) => {
-          const call = new TypedCall(typed, options, receiver);
+          const call = new TypedCall(method, options, receiver);
           call.start();
-          void sendAll(call, method.input, requests);
+          void sendAll(call, method, requests);
           return call;
         });
   }
+  return kind satisfies never;
 }
 
 /** Sends what `requests` yield, one at a time, until the call is over. */
 async function sendAll(
   call: TypedCall,
-  schema: DescMessage,
+  method: TypedMethod,
   requests: Requests<Request>,
 ): Promise<void> {
   try {
     for await (const request of requests) {
       if (call.isOver) return;
-      const bytes = encodeMessage(schema, request);
+      const bytes = method.serialize(request);
       await new Promise<void>((resolve) => {
         call.send(bytes, resolve);
       });

@@ -4,7 +4,14 @@
  */
 import type { Socket } from "node:net";
 
-import { CallCredentials, ChannelCredentials, Client, Metadata, credentials } from "@grpc/grpc-js";
+import {
+  CallCredentials,
+  ChannelCredentials,
+  Client,
+  Metadata,
+  compressionAlgorithms,
+  credentials,
+} from "@grpc/grpc-js";
 import type { ChannelOptions, ClientDuplexStream } from "@grpc/grpc-js";
 
 const CONNECT = "/sealrpc.v1.AttestedChannelService/Connect";
@@ -24,7 +31,7 @@ const FIXED: ChannelOptions = {
   // Whether a call may be sent again is decided by what is sealed, never out here.
   "grpc.enable_retries": 0,
   // Records do not compress.
-  "grpc.default_compression_algorithm": 0,
+  "grpc.default_compression_algorithm": compressionAlgorithms.identity,
   // One record at most; a host cannot make the client keep more.
   "grpc.max_receive_message_length": 512 * 1024,
   "grpc.max_send_message_length": -1,

@@ -5,6 +5,7 @@
 import { status as Code } from "@grpc/grpc-js";
 
 import type { CallEnd, Outcome } from "../../channel/call-events.ts";
+import { statusCode } from "./status-code.ts";
 
 /** Sealed attempts of a call, the first included. */
 export const MAX_SEALED_ATTEMPTS = 3;
@@ -39,7 +40,9 @@ export function resendRule(end: CallEnd, idempotent: boolean): Resend {
       return "at-once";
     case "refused":
       if (!end.elsewhere) return "no";
-      return end.status.code === Code.RESOURCE_EXHAUSTED ? "on-open-session" : "at-once";
+      return statusCode(end.status.code) === Code.RESOURCE_EXHAUSTED
+        ? "on-open-session"
+        : "at-once";
     case "lost":
       return idempotent ? "after-back-off" : "no";
     case "status":
@@ -48,6 +51,7 @@ export function resendRule(end: CallEnd, idempotent: boolean): Resend {
     case "local":
       return "no";
   }
+  return end satisfies never;
 }
 
 /** Whether the attempt that ended so had left, or may have left, this side. */
@@ -65,6 +69,7 @@ export function wasSealed(end: CallEnd): boolean {
     case "local":
       return end.sealed;
   }
+  return end satisfies never;
 }
 
 /** What one attempt that ended so tells of the call. */
@@ -83,6 +88,7 @@ export function outcomeOfAttempt(end: CallEnd): Outcome {
     case "local":
       return end.sealed ? "unknown" : "not-executed";
   }
+  return end satisfies never;
 }
 
 /**

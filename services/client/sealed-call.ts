@@ -164,7 +164,7 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
   }
 
   /** Ends the call here, with `code` and `details`; without effect on one that is over. */
-  cancel(code: number, details: string): void {
+  cancel(code: Code, details: string): void {
     if (this.#state === "over" || this.#cancelled !== undefined) return;
     this.#cancelled = own(code, details, "not-executed", undefined);
     // The session answers with onEnd, which knows whether the call was sealed.
@@ -257,6 +257,7 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
           this.#wait();
         });
     }
+    return rule satisfies never;
   }
 
   #leave(end: CallEnd): void {
@@ -330,7 +331,8 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     if (this.#epoch !== epoch) return;
     this.#commitIfLarge();
     if (this.#halfClosed) call.halfClose();
-    for (let left = this.#unansweredReads; left > 0 && this.#epoch === epoch; left -= 1) call.read();
+    for (let left = this.#unansweredReads; left > 0 && this.#epoch === epoch; left -= 1)
+      call.read();
   }
 
   #keepsMessages(): boolean {
@@ -338,10 +340,7 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
   }
 
   #commitIfLarge(): void {
-    if (
-      this.#keptBytes > MAX_KEPT_CALL_BYTES ||
-      this.#ledger.keptBytes > MAX_KEPT_CHANNEL_BYTES
-    ) {
+    if (this.#keptBytes > MAX_KEPT_CALL_BYTES || this.#ledger.keptBytes > MAX_KEPT_CHANNEL_BYTES) {
       this.#commit();
     }
   }

@@ -183,7 +183,7 @@ export class SessionSource {
     this.#failures = 0;
     this.#error = undefined;
     this.#usable.add(live);
-    for (const old of [...this.#aging]) this.retire(old);
+    for (const old of this.#aging) this.retire(old);
     this.#update();
     this.#serve();
   }
@@ -235,8 +235,7 @@ export class SessionSource {
   }
 
   #serve(): void {
-    for (const call of [...this.#waiting]) {
-      if (!this.#waiting.has(call)) continue;
+    for (const call of this.#waiting) {
       const live = this.pick(call);
       if (live === undefined) continue;
       this.#waiting.delete(call);
@@ -246,7 +245,7 @@ export class SessionSource {
   }
 
   #refuseWaiting(error: Error, isRefused: (call: WaitingCall) => boolean): void {
-    for (const call of [...this.#waiting]) {
+    for (const call of this.#waiting) {
       if (isRefused(call) && this.#waiting.delete(call)) call.onNoSession(error);
     }
   }

@@ -15,6 +15,7 @@ import type { ChannelErrorCode } from "../../channel/errors.ts";
 import { TransportError } from "../../transport/errors.ts";
 import type { TransportErrorCode } from "../../transport/errors.ts";
 import { metadataOf } from "../grpc/metadata.ts";
+import { statusCode } from "./status-code.ts";
 
 /** The code of any error of this library. */
 export type ErrorCode = AttestationErrorCode | ChannelErrorCode | TransportErrorCode;
@@ -106,8 +107,9 @@ export function statusOfEnd(
     case "cancelled":
       return own(Code.CANCELLED, "Cancelled on client", outcome, undefined);
     case "local":
-      return own(end.code, end.message, outcome, undefined);
+      return own(statusCode(end.code), end.message, outcome, undefined);
   }
+  return end satisfies never;
 }
 
 /** The status of a call that an error ended. Errors that are not ours show nothing of themselves. */
@@ -143,7 +145,7 @@ function sealed(
   errorCode: ErrorCode | undefined,
 ): CallStatus {
   const { code, message, trailers } = status;
-  return { code, details: message, trailers, outcome, errorCode };
+  return { code: statusCode(code), details: message, trailers, outcome, errorCode };
 }
 
 /**
@@ -200,7 +202,9 @@ export function outcomeOf(error: unknown): Outcome | undefined {
  */
 export function codeOf(error: unknown): ErrorCode | undefined {
   const code = local(error, CODE_KEY);
-  return code !== undefined && Object.hasOwn(STATUS_OF_CODE, code) ? (code as ErrorCode) : undefined;
+  return code !== undefined && Object.hasOwn(STATUS_OF_CODE, code)
+    ? (code as ErrorCode)
+    : undefined;
 }
 
 function local(error: unknown, key: string): string | undefined {

@@ -2,13 +2,7 @@
  * One call of a typed client: messages of a protobuf-es descriptor over a sealed call, with what
  * `createClient` offers around it, and nothing of grpc-js's call objects in between.
  */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type {
-  DescMessage,
-  DescMethod,
-  MessageInitShape,
-  MessageShape,
-} from "@bufbuild/protobuf";
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { Metadata, status as Code } from "@grpc/grpc-js";
 
 import type { VerifiedEvidence } from "../../attestation/verified-evidence.ts";
@@ -53,10 +47,12 @@ export interface ReplyReceiver<Message> {
 /** A method on a channel. */
 export interface TypedMethod {
   readonly host: CallHost;
-  readonly method: DescMethod;
   /** "/package.Service/Method" */
   readonly path: string;
   readonly idempotent: boolean;
+  /** @throws TypeError for what is no message. */
+  readonly serialize: (message: MessageInitShape<DescMessage>) => Uint8Array;
+  readonly deserialize: (bytes: Uint8Array) => MessageShape<DescMessage>;
 }
 
 export class TypedCall implements CallReceiver {
@@ -166,7 +162,7 @@ export class TypedCall implements CallReceiver {
     }
     let reply: MessageShape<DescMessage>;
     try {
-      reply = fromBinary(this.#method.method.output, plain);
+      reply = this.#method.deserialize(plain);
     } catch (error) {
       this.cancel(Code.INTERNAL, "Response message parsing error", error);
       return;
@@ -218,22 +214,6 @@ export class TypedCall implements CallReceiver {
     this.#evidenceShown = true;
     runGuarded(onEvidence, evidence);
   }
-}
-
-/**
- * Serializes a request.
- *
- * @throws TypeError for what is no message: `create` would make an empty one of it, so that a
- * forgotten request looked like one.
- */
-export function encodeMessage(
-  schema: DescMessage,
-  message: MessageInitShape<DescMessage>,
-): Uint8Array {
-  if (typeof message !== "object" || message === null) {
-    throw new TypeError(`expected a ${schema.typeName} or its init object`);
-  }
-  return toBinary(schema, create(schema, message));
 }
 
 /** What the application's callback throws is not the session's business. */
