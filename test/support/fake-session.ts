@@ -70,7 +70,7 @@ export class FakeCall implements LiveCall {
 }
 
 export class FakeSession implements ClientSession, LiveSession {
-  readonly calls = new Set<FakeCall>();
+  readonly calls: Set<FakeCall> = new Set<FakeCall>();
   /** All calls that were ever opened, in order. */
   readonly opened: FakeCall[] = [];
   readonly observer: SessionObserver;
