@@ -40,3 +40,11 @@ export function excerptHex(bytes: Uint8Array | undefined): string {
   if (bytes.length <= 64) return encodeHex(bytes);
   return `${encodeHex(bytes.subarray(0, 32))}… (${bytes.length} bytes)`;
 }
+
+/** Text of strangers for an error message: quoted, in ASCII, at most 64 characters of it. */
+export function excerptText(text: string): string {
+  return JSON.stringify(text.slice(0, 64)).replaceAll(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

@@ -1,5 +1,6 @@
 /** Times in certificates, in the only forms that RFC 5280 §4.1.2.5 allows. */
 
+import { excerptText } from "./bytes.ts";
 import { derTag, type DerReader } from "./der.ts";
 
 /**
@@ -12,7 +13,7 @@ export function readTime(reader: DerReader): number {
   const text = String.fromCharCode(...content.subarray(0, 16));
   const isUtc = tag === derTag.utcTime;
   if (!(isUtc ? /^\d{12}Z$/ : /^\d{14}Z$/).test(text)) {
-    reader.refuse(`expected a time in seconds with Z, received ${JSON.stringify(text)}`);
+    reader.refuse(`expected a time in seconds with Z, received ${excerptText(text)}`);
   }
   const century = isUtc ? (Number(text.slice(0, 2)) < 50 ? "20" : "19") : "";
   const [year, month, day, hour, minute, second] = fields(`${century}${text}`);

@@ -5,7 +5,7 @@
  */
 
 import type { CryptoBackend } from "../crypto/backend.ts";
-import { encodeHex, equalBytes } from "./bytes.ts";
+import { encodeHex, equalBytes, excerptText } from "./bytes.ts";
 import type { Certificate } from "./certificate.ts";
 import type { AttestationDocument } from "./document.ts";
 import { AttestationError } from "./errors.ts";
@@ -47,12 +47,12 @@ export function verifyInstance(
   if (!moduleIdForm.test(document.module_id)) {
     throw new AttestationError(
       "not-an-enclave",
-      `module_id: expected i-…-enc…, received ${JSON.stringify(document.module_id.slice(0, 64))}`,
+      `module_id: expected i-…-enc…, received ${excerptText(document.module_id)}`,
     );
   }
   const instance = instanceOf(document, leaf);
   if (instance === undefined) {
-    const name = JSON.stringify(leaf.subject.commonName?.slice(0, 128) ?? "");
+    const name = excerptText(leaf.subject.commonName ?? "");
     refuse(`certificate: expected the name ${document.module_id}.REGION.aws, received ${name}`);
   }
   // PCR4 = SHA-384(0^48 || instance ID)
