@@ -41,6 +41,8 @@ export interface Template {
   notAfter: x509.Time;
   publicKey: x509.SubjectPublicKeyInfo;
   extensions: x509.Extension[] | undefined;
+  /** What Issued.privateKey becomes: signs what is issued under this certificate. */
+  privateKey: KeyObject;
   /** Signs the bytes of the inner part. */
   sign: (tbs: Uint8Array) => Uint8Array;
   /** Changes the bytes of the inner part before they are signed. */
@@ -63,13 +65,7 @@ export interface KeyPair {
   readonly publicKey: KeyObject;
 }
 
-export interface Chain {
-  readonly root: Issued;
-  readonly regional: Issued;
-  readonly zonal: Issued;
-  readonly instance: Issued;
-  readonly leaf: Issued;
-}
+export type Chain = Readonly<Record<Level, Issued>>;
 
 const INSTANCE_ID = "i-0123456789abcdef0";
 export const MODULE_ID: string = `${INSTANCE_ID}-enc0123456789abcdef`;
@@ -163,22 +159,29 @@ export function issue(
     notAfter: new x509.Time(shape.notAfterMs),
     publicKey: publicKeyInfo(key.publicKey),
     extensions: [...shape.extensions],
-    sign: ecdsa(issuer?.privateKey ?? key.privateKey),
+    privateKey: key.privateKey,
+    sign: signedBy(issuer?.privateKey ?? key.privateKey),
     editTbs: (tbs) => tbs,
     editCertificate: (certificate) => certificate,
   };
   edit?.(template);
-  return { der: encode(template), subject: template.subject, privateKey: key.privateKey };
+  return { der: encode(template), subject: template.subject, privateKey: template.privateKey };
 }
 
-/** A whole chain; the edit of a level is seen by the levels below it. */
-export function makeChain(edits: { readonly [level in Level]?: Edit } = {}): Chain {
-  const root = issue("root", undefined, edits.root);
-  const regional = issue("regional", root, edits.regional);
-  const zonal = issue("zonal", regional, edits.zonal);
-  const instance = issue("instance", zonal, edits.instance);
-  const leaf = issue("leaf", instance, edits.leaf);
-  return { root, regional, zonal, instance, leaf };
+/**
+ * A whole chain; the edit of a level is seen by the levels below it. With `above`, levels over the
+ * first edit are those of that chain, byte for byte.
+ */
+export function makeChain(edits: { readonly [level in Level]?: Edit } = {}, above?: Chain): Chain {
+  const chain: Partial<Record<Level, Issued>> = {};
+  let issuer: Issued | undefined;
+  let kept = above;
+  for (const level of LEVELS) {
+    kept = edits[level] ? undefined : kept;
+    issuer = kept?.[level] ?? issue(level, issuer, edits[level]);
+    chain[level] = issuer;
+  }
+  return chain as Chain;
 }
 
 function encode(template: Template): Uint8Array {
@@ -202,8 +205,8 @@ function encode(template: Template): Uint8Array {
   return template.editCertificate(der(SEQUENCE, signed, outerAlgorithm, signature));
 }
 
-/** ECDSA with a DER signature, as in certificates. */
-export function ecdsa(key: KeyObject, hash = "sha384"): (tbs: Uint8Array) => Uint8Array {
+/** Signatures as certificates have them: for ECDSA in DER. */
+export function signedBy(key: KeyObject, hash = "sha384"): (tbs: Uint8Array) => Uint8Array {
   return (tbs) => Uint8Array.from(sign(hash, tbs, key));
 }
 
@@ -220,12 +223,12 @@ export function publicKeyInfo(key: KeyObject): x509.SubjectPublicKeyInfo {
 const ATTRIBUTES = { C: "2.5.4.6", O: "2.5.4.10", OU: "2.5.4.11", CN: "2.5.4.3" } as const;
 
 /** The common name under the attributes that AWS gives all its names. */
-export function nameOf(CN: string): x509.Name {
+export function nameOf(CN: string, string = "utf8String"): x509.Name {
   const attributes = Object.entries({ C: "US", O: "Amazon", OU: "AWS", CN });
   return new x509.Name(
     attributes.map(([attribute, content]) => {
       const type = ATTRIBUTES[attribute as keyof typeof ATTRIBUTES];
-      const kind = attribute === "C" ? "printableString" : "utf8String";
+      const kind = attribute === "C" ? "printableString" : string;
       const value = new x509.AttributeValue({ [kind]: content });
       return new x509.RelativeDistinguishedName([new x509.AttributeTypeAndValue({ type, value })]);
     }),

@@ -1,5 +1,7 @@
 /** The attack catalogue, group by group. */
 import type { Attack } from "./attack.ts";
+import { certificates } from "./certificate.ts";
+import { chains } from "./chain.ts";
 import { controls } from "./controls.ts";
 import { envelope } from "./envelope.ts";
 import { header } from "./header.ts";
@@ -12,4 +14,6 @@ export const groups: Readonly<Record<string, readonly Attack[]>> = {
   header,
   signature,
   payload,
+  chains,
+  certificates,
 };

@@ -35,7 +35,7 @@ import {
   TIMESTAMP,
   ZERO_PCR,
 } from "../../support/test-document.ts";
-import { makeChain, MODULE_ID, nameOf } from "../../support/test-pki.ts";
+import { type Edit, makeChain, MODULE_ID, nameOf } from "../../support/test-pki.ts";
 import { type Attack, expectedPcr0, policyWith } from "./attack.ts";
 
 type More = Partial<Attack>;
@@ -418,8 +418,8 @@ function leafNamed(name: string, commonName: string): Attack {
     name,
     verdict: "instance-mismatch",
     evidence: () => {
-      const other = makeChain({ leaf: (leaf) => (leaf.subject = nameOf(commonName)) });
-      return evidenceUnder(other);
+      const leaf: Edit = (template) => (template.subject = nameOf(commonName));
+      return evidenceUnder(makeChain({ leaf }, chain));
     },
   };
 }

@@ -1,5 +1,7 @@
 /** Group sig: a good document, and a signature that is not its leaf's. */
+import { sign } from "node:crypto";
 import type { AttestationErrorCode } from "../../../attestation/errors.ts";
+import { CURVE_ORDER, fixed } from "../../support/p384-numbers.ts";
 import { bytes } from "../../support/raw-cbor.ts";
 import { der, SEQUENCE } from "../../support/raw-der.ts";
 import {
@@ -13,21 +15,11 @@ import {
   signatureOf,
 } from "../../support/test-document.ts";
 import { keyPair } from "../../support/test-pki.ts";
-import { sign } from "node:crypto";
 import type { Attack } from "./attack.ts";
 
 const payload = payloadOf(fieldsOf());
 const good = signatureOf(payload);
 const [r, s] = [good.slice(0, 48), good.slice(48)];
-
-/** The order of P-384 (FIPS 186-4, D.1.2.4). */
-const order = BigInt(
-  "0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
-);
-
-function fixed(value: bigint): Uint8Array {
-  return Uint8Array.from(Buffer.from(value.toString(16).padStart(96, "0"), "hex"));
-}
 
 function number(bytesOfIt: Uint8Array): bigint {
   return BigInt(`0x${Buffer.from(bytesOfIt).toString("hex")}`);
@@ -73,17 +65,17 @@ const one = fixed(1n);
 
 export const signature: readonly Attack[] = [
   // Half of all genuine signatures have a high s: both are signatures, neither is an identity.
-  withSignature("sig-malleated-s", () => joined(r, fixed(order - number(s))), "accepted"),
+  withSignature("sig-malleated-s", () => joined(r, fixed(CURVE_ORDER - number(s))), "accepted"),
 
   withSignature("sig-bit-flip-in-r", () => flipped(20)),
   withSignature("sig-bit-flip-in-s", () => flipped(95)),
   withSignature("sig-r-zero", () => joined(zero, s)),
   withSignature("sig-s-zero", () => joined(r, zero)),
   withSignature("sig-psychic", () => joined(zero, zero)),
-  withSignature("sig-r-n", () => joined(fixed(order), s)),
-  withSignature("sig-s-n", () => joined(r, fixed(order))),
-  withSignature("sig-r-and-s-n", () => joined(fixed(order), fixed(order))),
-  withSignature("sig-r-n-plus-1", () => joined(fixed(order + 1n), s)),
+  withSignature("sig-r-n", () => joined(fixed(CURVE_ORDER), s)),
+  withSignature("sig-s-n", () => joined(r, fixed(CURVE_ORDER))),
+  withSignature("sig-r-and-s-n", () => joined(fixed(CURVE_ORDER), fixed(CURVE_ORDER))),
+  withSignature("sig-r-n-plus-1", () => joined(fixed(CURVE_ORDER + 1n), s)),
   withSignature("sig-all-ff", () => joined(ones, ones)),
   withSignature("sig-r-and-s-1", () => joined(one, one)),
 
