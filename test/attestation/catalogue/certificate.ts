@@ -77,7 +77,7 @@ const extensions: readonly Attack[] = [
   ...at(BOTH, "extensions-absent", (template) => (template.extensions = undefined)),
   ...at(
     BOTH,
-    "extension-trailing-byte",
+    "with-a-key-identifier",
     append(extension(x509.id_ce_subjectKeyIdentifier, false, hex("0402aabb"))),
     "accepted",
   ),

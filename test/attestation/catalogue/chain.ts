@@ -17,6 +17,7 @@ import {
   LEVELS,
   makeChain,
   MINUTE,
+  MODULE_ID,
   nameOf,
   NOW,
   SECOND,
@@ -138,36 +139,52 @@ const times: readonly Attack[] = [
 
 const foreign = keyPair().privateKey;
 
-const instanceNamed: Edit = (template) => {
-  template.subject = nameOf("another.eu-west-1.aws.nitro-enclaves");
-};
-const subordinate = issue("instance", chain.instance, instanceNamed);
-const second = issue("leaf", chain.leaf);
 const unrelated = makeChain();
+const unlimited = withExtension(basicConstraints({ cA: true }));
+/** A chain whose upper levels allow any number of authorities, and one whose instance does too. */
+const long = makeChain({ regional: unlimited, zonal: unlimited }, chain);
+const longer = makeChain({ regional: unlimited, zonal: unlimited, instance: unlimited }, chain);
+const subordinate = issue("instance", long.instance, (template) => {
+  template.subject = nameOf("another.eu-west-1.aws.nitro-enclaves");
+});
+const second = issue("leaf", longer.leaf, (template) => {
+  template.subject = nameOf(`${MODULE_ID}.eu-west-2.aws`);
+});
 
 const order: readonly Attack[] = [
   bundled("ch-cabundle-reversed", authoritiesOf(chain).reverse()),
   bundled("ch-cabundle-shuffled", [chain.root, chain.zonal, chain.regional, chain.instance]),
   bundled("ch-cabundle-without-root", authoritiesOf(chain).slice(1)),
   bundled("ch-cabundle-root-twice", [chain.root, ...authoritiesOf(chain)]),
-  bundled("ch-cabundle-instance-twice", [...authoritiesOf(chain), chain.instance]),
+  bundled("ch-cabundle-instance-twice", [...authoritiesOf(longer), longer.instance], longer.leaf),
   bundled("ch-cabundle-without-zonal", [chain.root, chain.regional, chain.instance]),
   bundled("ch-cabundle-without-instance", authoritiesOf(chain).slice(0, 3)),
   bundled("ch-cabundle-root-only", [chain.root]),
-  bundled("ch-cabundle-unrelated-at-the-end", [...authoritiesOf(chain), unrelated.regional]),
-  bundled("ch-cabundle-unrelated-after-root", [
-    chain.root,
-    unrelated.regional,
-    ...authoritiesOf(chain).slice(1),
-  ]),
-  bundled("ch-cabundle-with-its-leaf", [...authoritiesOf(chain), chain.leaf]),
+  bundled(
+    "ch-cabundle-unrelated-at-the-end",
+    [...authoritiesOf(longer), unrelated.regional],
+    longer.leaf,
+  ),
+  bundled(
+    "ch-cabundle-unrelated-after-root",
+    [chain.root, unrelated.regional, ...authoritiesOf(longer).slice(1)],
+    longer.leaf,
+  ),
+  bundled("ch-cabundle-with-its-leaf", [...authoritiesOf(longer), longer.leaf], longer.leaf),
+  bundled("ch-chain-without-path-lengths", authoritiesOf(longer), longer.leaf, "accepted"),
   bundled(
     "ch-authority-below-the-instance",
-    [...authoritiesOf(chain), subordinate],
+    [...authoritiesOf(long), subordinate],
     issue("leaf", subordinate),
   ),
-  bundled("ch-leaf-signs-a-leaf", [...authoritiesOf(chain), chain.leaf], second),
-  bundled("ch-leaf-signs-a-leaf-and-is-left-out", authoritiesOf(chain), second),
+  bundled("ch-leaf-signs-a-leaf", [...authoritiesOf(longer), longer.leaf], second),
+  bundled("ch-leaf-signs-a-leaf-and-is-left-out", authoritiesOf(longer), second),
+  bundled(
+    "ch-leaf-of-the-zonal-authority",
+    [chain.root, chain.regional, chain.zonal],
+    issue("leaf", chain.zonal),
+    "accepted",
+  ),
 ];
 
 function authoritiesOf({ root, regional, zonal, instance }: Chain): Issued[] {
@@ -211,15 +228,6 @@ const roles: readonly Attack[] = [
   under("ch-regional-path-length-1-with-two-below", { regional: pathLength(1) }),
   under("ch-regional-path-length-0-with-two-below", { regional: pathLength(0) }),
   under("ch-zonal-path-length-0-with-one-below", { zonal: pathLength(0) }),
-  under(
-    "ch-path-lengths-absent",
-    {
-      regional: withExtension(basicConstraints({ cA: true })),
-      zonal: withExtension(basicConstraints({ cA: true })),
-      instance: withExtension(basicConstraints({ cA: true })),
-    },
-    "accepted",
-  ),
   under("ch-path-length-negative", { zonal: rawConstraints("3006 0101ff 0201ff") }),
   under("ch-path-length-2^32", { zonal: rawConstraints("300a 0101ff 02050100000000") }),
   under("ch-path-length-long-form", { zonal: rawConstraints("3007 0101ff 02020001") }),

@@ -1,14 +1,18 @@
 /** The attack catalogue, group by group. */
+import { anchors } from "./anchor.ts";
 import type { Attack } from "./attack.ts";
 import { certificates } from "./certificate.ts";
 import { chains } from "./chain.ts";
 import { controls } from "./controls.ts";
+import { emulators } from "./emulator.ts";
 import { envelope } from "./envelope.ts";
+import { genuine } from "./genuine.ts";
 import { header } from "./header.ts";
 import { payload } from "./payload.ts";
 import { signature } from "./signature.ts";
 
-export const groups: Readonly<Record<string, readonly Attack[]>> = {
+/** What can be made anywhere. */
+export const made: Readonly<Record<string, readonly Attack[]>> = {
   controls,
   envelope,
   header,
@@ -16,4 +20,9 @@ export const groups: Readonly<Record<string, readonly Attack[]>> = {
   payload,
   chains,
   certificates,
+  anchors,
+  emulators,
 };
+
+/** Needs genuine evidence: empty where that is absent. */
+export { genuine };
