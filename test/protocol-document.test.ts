@@ -8,10 +8,11 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const text = readFileSync(join(root, "docs", "protocol.md"), "utf8");
 
-const sources = ["attestation", "channel", "crypto", "transport", "services"].flatMap((folder) =>
-  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts"))
-    .map((name) => join(folder, name)),
+const sources = ["attestation", "channel", "crypto", "transport", "services", "cli"].flatMap(
+  (folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => join(folder, name)),
 );
 
 function source(path: string): string {
