@@ -25,7 +25,7 @@ export class Contender {
   /** grpc-js to grpc-js, nothing between. */
   static async plaintext(): Promise<Contender> {
     const [server, reachable] = await start<Reachable>("serve.js", ["plain"]);
-    return await Contender.#withClient("plaintext grpc-js, direct", [server], reachable);
+    return Contender.#withClient("plaintext grpc-js, direct", [server], reachable);
   }
 
   /** What a team would choose instead: TLS ended in the server, the host forwards bytes. */
@@ -33,7 +33,7 @@ export class Contender {
     const [server, { address, trust }] = await start<Reachable>("serve.js", ["tls"]);
     const [forwarder, front] = await start<Reachable>("forward.js", [address]);
     const reachable = { address: front.address, ...(trust === undefined ? {} : { trust }) };
-    return await Contender.#withClient("grpc-js over TLS, L4", [server, forwarder], reachable);
+    return Contender.#withClient("grpc-js over TLS, L4", [server, forwarder], reachable);
   }
 
   /** The product: an enclave behind a Unix socket, the proxy, the client. */
@@ -44,7 +44,7 @@ export class Contender {
     const [server, { policy }] = await start<Reachable>("serve.js", ["enclave", socket]);
     const [proxy, front] = await start<Reachable>("proxy.js", [socket]);
     const reachable = { address: front.address, policy };
-    return await Contender.#withClient("sealrpc, through the proxy", [server, proxy], reachable);
+    return Contender.#withClient("sealrpc, through the proxy", [server, proxy], reachable);
   }
 
   static async #withClient(
@@ -90,7 +90,7 @@ async function start<T>(script: string, args: readonly string[]): Promise<[Child
 }
 
 async function nextMessage<T>(child: ChildProcess): Promise<T> {
-  return await new Promise<T>((resolve, reject) => {
+  return new Promise<T>((resolve, reject) => {
     const failed = (): void => reject(new Error("a process of the benchmark ended early"));
     child.once("exit", failed);
     child.once("message", (message) => {

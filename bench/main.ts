@@ -81,17 +81,19 @@ function print(row: Row, results: ReadonlyMap<Contender, readonly Measured[]>): 
     base ??= { figure, cpu };
     const digits = row.figure === "rate" ? 0 : 2;
     const spread = `${Math.min(...figures).toFixed(digits)}..${Math.max(...figures).toFixed(digits)}`;
-    console.log(
-      `  ${contender.name.padEnd(28)}${figure.toFixed(digits).padStart(10)}${spread.padStart(18)}` +
-        `${(figure / base.figure).toFixed(2).padStart(8)}${cpu.toFixed(0).padStart(13)}` +
-        `${(cpu / base.cpu).toFixed(2).padStart(8)}` +
-        `${median(measured.map((m) => m.p99Ms))
-          .toFixed(2)
-          .padStart(9)}` +
-        (row.load.besideStream
-          ? `   (stream ${median(measured.map((m) => m.streamMibPerSecond)).toFixed(0)} MiB/s)`
-          : ""),
-    );
+    const beside = median(measured.map((m) => m.streamMibPerSecond)).toFixed(0);
+    const cells = [
+      figure.toFixed(digits).padStart(10),
+      spread.padStart(18),
+      (figure / base.figure).toFixed(2).padStart(8),
+      cpu.toFixed(0).padStart(13),
+      (cpu / base.cpu).toFixed(2).padStart(8),
+      median(measured.map((m) => m.p99Ms))
+        .toFixed(2)
+        .padStart(9),
+      row.load.besideStream ? `   (stream ${beside} MiB/s)` : "",
+    ];
+    console.log(`  ${contender.name.padEnd(28)}${cells.join("")}`);
   }
 }
 

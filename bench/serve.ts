@@ -1,5 +1,5 @@
 /** The server of one contender, as a process of its own: `serve.js plain|tls|enclave`. */
-import { Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { Simulator } from "../attestation/nsm/index.ts";
 import { EnclaveServer } from "../services/enclave/index.ts";
 import { echoHandlers, echoService } from "./echo-service.ts";
@@ -18,14 +18,14 @@ const UNLIMITED = { "grpc.max_receive_message_length": -1, "grpc.max_send_messag
 async function serveEnclave(socket: string): Promise<Reachable> {
   const simulator = await Simulator.create({});
   const server = new EnclaveServer({ attester: simulator });
-  server.addService(echoService as unknown as ServiceDefinition, echoHandlers);
+  server.addService(echoService, echoHandlers);
   await server.listen(socket);
   return { address: socket, policy: simulator.policyOptions() };
 }
 
 async function serveGrpc(tls: boolean): Promise<Reachable> {
   const server = new Server(UNLIMITED);
-  server.addService(echoService as unknown as ServiceDefinition, echoHandlers);
+  server.addService(echoService, echoHandlers);
   const { certificatePem, privateKeyPem } = createCredentials();
   const pair = {
     private_key: Buffer.from(privateKeyPem),
