@@ -87,7 +87,7 @@ export class ClientCall implements Sender, InboxEvents {
    * has room for the next one, or is over.
    */
   sendMessage(message: Uint8Array, compressed = false, onTaken?: () => void): void {
-    if (this.#isOver || this.#halfClose !== "none") {
+    if (this.#isOver || this.#status !== undefined || this.#halfClose !== "none") {
       onTaken?.();
       return;
     }
@@ -204,14 +204,14 @@ export class ClientCall implements Sender, InboxEvents {
   }
 
   #receiveStatus(status: Status): void {
-    this.#dropOutbox();
-    this.#owner.over(this);
     if (status.code !== 0) {
       this.#finish({ kind: "status", status });
       return;
     }
+    this.#owner.over(this);
     this.#status = status;
     this.#inbox.end();
+    for (const taken of this.#outbox.drop()) taken();
   }
 
   #receiveRefused(status: Status, elsewhere: boolean): void {
@@ -235,15 +235,12 @@ export class ClientCall implements Sender, InboxEvents {
 
   #finish(end: CallEnd): void {
     this.#isOver = true;
-    this.#dropOutbox();
     this.#inbox.drop();
+    const waiting = this.#outbox.drop();
     this.#recharge();
     this.#owner.over(this);
     this.#events.onEnd(end);
-  }
-
-  #dropOutbox(): void {
-    for (const taken of this.#outbox.drop()) taken();
+    for (const taken of waiting) taken();
   }
 
   /** After anything that the application or the peer did: queue what may leave, grant what is due. */

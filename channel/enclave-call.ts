@@ -144,12 +144,7 @@ export class EnclaveCall implements Sender, InboxEvents {
 
   /** Says that the call has not run and never will; only before `start`. */
   refuse(result: Status, elsewhere = false): void {
-    if (this.#isOver) return;
-    // Invariant: REFUSED is said of no call whose handler started; otherwise it runs twice.
-    if (this.#isStarted) throw new TypeError("a call that started cannot be refused");
-    const flags = elsewhere ? frame.ELSEWHERE : 0;
-    this.#finish();
-    this.#host.control(frame.REFUSED, this.id, result, flags);
+    if (!this.#isOver) this.#refuse(result, elsewhere);
   }
 
   /** The handler has returned. */
@@ -178,9 +173,7 @@ export class EnclaveCall implements Sender, InboxEvents {
   /** The client cancelled, or the session is lost: nothing can be said any more. */
   abandon(reason: "cancelled" | "truncated"): void {
     if (this.#isOver) return;
-    const untold = this.#status === undefined;
-    this.#finish();
-    if (untold) this.#events?.onCancel(reason);
+    this.#finish(this.#status === undefined ? reason : undefined);
   }
 
   write(record: RecordBuffer, turnBytes: number): void {
@@ -235,30 +228,37 @@ export class EnclaveCall implements Sender, InboxEvents {
   #terminate(result: Status, elsewhere: boolean, reason: CancelReason): void {
     if (this.#isOver) return;
     if (!this.#isStarted) {
-      this.refuse(result, elsewhere);
-      this.#events?.onCancel(reason);
+      this.#refuse(result, elsewhere, reason);
       return;
     }
     const untold = this.#status === undefined;
     this.#status = result;
-    this.#dropQueues();
+    this.#inbox.drop();
+    const waiting = this.#outbox.drop();
     this.#settle();
     if (untold) this.#events?.onCancel(reason);
+    for (const taken of waiting) taken();
   }
 
-  #finish(): void {
+  #refuse(result: Status, elsewhere: boolean, reason?: CancelReason): void {
+    // Invariant: REFUSED is said of no call whose handler started; otherwise it runs twice.
+    if (this.#isStarted) throw new TypeError("a call that started cannot be refused");
+    this.#finish(reason);
+    this.#host.control(frame.REFUSED, this.id, result, elsewhere ? frame.ELSEWHERE : 0);
+  }
+
+  /** With `reason`, the handler is told, before any sender that waits is let go on. */
+  #finish(reason?: CancelReason): void {
     this.#isOver = true;
-    this.#dropQueues();
+    this.#inbox.drop();
+    const waiting = this.#outbox.drop();
     this.#recharge();
     this.#owner.over(this);
     if (this.#isReleased || !this.#isStarted) this.#owner.uncount();
     // A call that never started has no handler that could release it.
     if (!this.#isStarted) this.#isReleased = true;
-  }
-
-  #dropQueues(): void {
-    this.#inbox.drop();
-    for (const taken of this.#outbox.drop()) taken();
+    if (reason !== undefined) this.#events?.onCancel(reason);
+    for (const taken of waiting) taken();
   }
 
   #requireStart(): void {

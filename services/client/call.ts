@@ -26,7 +26,7 @@ import {
   requestEntries,
   withCredentials,
 } from "./call-metadata.ts";
-import { deliverSoon, throwSoon } from "./listener-queue.ts";
+import { deliverSoon } from "./listener-queue.ts";
 import type { Delivery } from "./listener-queue.ts";
 import { inflate } from "./message-encoding.ts";
 import { SealedCall } from "./sealed-call.ts";
@@ -120,7 +120,8 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     }
     // Messages leave uncompressed, which is what flag 2 (no compression) of the context asks for.
     if (callback === undefined) this.#sealed.send(message, false);
-    else this.#sealed.send(message, false, () => this.#runCallback(callback));
+    // On the next tick: a stub that writes in a loop would go on for ever once the call is over.
+    else this.#sealed.send(message, false, () => process.nextTick(this.#runCallback, callback));
   }
 
   startRead(): void {
@@ -267,13 +268,9 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     deliverSoon(this);
   }
 
-  #runCallback(callback: () => void): void {
-    try {
-      this.runInAsyncScope(callback);
-    } catch (error) {
-      throwSoon(error);
-    }
-  }
+  readonly #runCallback = (callback: () => void): void => {
+    this.runInAsyncScope(callback);
+  };
 
   #followParent(): void {
     const parent = this.#parent;

@@ -533,3 +533,24 @@ describe("a reply to a frame of an ended call", () => {
     assert.equal(peer.alert(), 2);
   });
 });
+
+describe("a handler that writes in a loop", () => {
+  it("is told that its call is over before it is let go on", () => {
+    const order: string[] = [];
+    const peer = new RawPeer("enclave", {
+      onCall: (call) => {
+        call.start(false, 0);
+        call.sendMessage(new Uint8Array(1_000_000), false, () => order.push("taken"));
+        return {
+          onMessage: () => undefined,
+          onHalfClose: () => undefined,
+          onCancel: (reason) => order.push(reason),
+        };
+      },
+    });
+    peer.send(openFrame(1));
+    peer.frames();
+    peer.send(rawFrame(frame.CANCEL, 1));
+    assert.deepEqual(order, ["cancelled", "taken"]);
+  });
+});
