@@ -134,5 +134,13 @@ for (const path of [
       const missing = targets.filter((target) => !existsSync(join(root, dirname(path), target)));
       assert.deepEqual(missing, []);
     });
+
+    it("names tests that exist", () => {
+      const named = [...text.matchAll(/`(test\/[\w/.-]+)`/g)].map(([, name = ""]) => name);
+      assert.deepEqual(
+        named.filter((name) => !existsSync(join(root, name))),
+        [],
+      );
+    });
   });
 }
