@@ -41,8 +41,6 @@ export interface ConnectHost {
 
 /** Finish is the largest message before records: 21 KiB sealed and an encapsulated key. */
 const MAX_HANDSHAKE_MESSAGE_BYTES = 24 * 1024;
-/** How long the other end may take to close its half after ours. */
-const LINGER_MS = 2_000;
 const RESPONSE = { ":status": 200, "content-type": "application/grpc" } as const;
 
 /** The one error for everything that is wrong with a stream (docs/protocol.md §4). */
@@ -61,7 +59,7 @@ const ORDERLY: OutgoingHttpHeaders = { "grpc-status": String(Code.OK) };
 export function answerOnly(stream: ServerHttp2Stream, status: OutgoingHttpHeaders): void {
   if (stream.destroyed || stream.closed) return;
   stream.respond({ ...RESPONSE, ...status }, { endStream: true });
-  linger(stream);
+  closeSoon(stream);
 }
 
 /** What may arrive next; "evidence" while the attester makes the answer to the hello. */
@@ -96,7 +94,8 @@ export class ConnectStream implements OuterStream {
       host.closed(this);
     });
     stream.on("wantTrailers", () => {
-      if (!stream.destroyed) stream.sendTrailers(this.#trailers);
+      stream.sendTrailers(this.#trailers);
+      closeSoon(stream);
     });
   }
 
@@ -106,9 +105,9 @@ export class ConnectStream implements OuterStream {
     else this.#refuse(UNAVAILABLE);
   }
 
-  /** Ends the stream at once. */
-  destroy(): void {
-    this.#stream.destroy();
+  /** Cuts the stream. On a later turn, for the same reason as `closeSoon`. */
+  cut(): void {
+    setImmediate(() => this.#stream.destroy());
   }
 
   unwrittenBytes(): number {
@@ -120,9 +119,7 @@ export class ConnectStream implements OuterStream {
   }
 
   end(): void {
-    if (this.#stream.destroyed) return;
-    this.#stream.end();
-    linger(this.#stream);
+    if (!this.#stream.destroyed) this.#stream.end();
   }
 
   readonly #resume = (): void => this.#driver.resume();
@@ -270,11 +267,12 @@ function grpcMessage(message: Uint8Array): Uint8Array {
   return framed;
 }
 
-/** Closes a stream that the other end leaves open although ours has ended. */
-function linger(stream: ServerHttp2Stream): void {
-  // Unread data would hold the stream open.
-  stream.resume();
-  const timer = setTimeout(() => stream.close(), LINGER_MS);
-  timer.unref();
-  stream.once("close", () => clearTimeout(timer));
+/**
+ * Closes a stream that has said its last, whether or not the other end has; it may never.
+ *
+ * On a later turn: in this one the reset would overtake what was written before it, and inside an
+ * event of the same connection it would send Node's HTTP/2 into an endless loop.
+ */
+export function closeSoon(stream: ServerHttp2Stream): void {
+  setImmediate(() => stream.close());
 }

@@ -11,7 +11,7 @@ import type {
 } from "node:http2";
 import type { Socket } from "node:net";
 
-import { answerOnly, SESSION_ERROR } from "./connect-stream.ts";
+import { answerOnly, closeSoon, SESSION_ERROR } from "./connect-stream.ts";
 
 const CONNECT_PATH = "/sealrpc.v1.AttestedChannelService/Connect";
 const GRPC_CONTENT_TYPE = /^application\/grpc(?:$|[+;])/i;
@@ -80,7 +80,7 @@ function accepts(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boole
       { endStream: true },
     );
     stream.on("error", () => {});
-    stream.close();
+    closeSoon(stream);
     return false;
   }
   const encoding = headers["grpc-encoding"] ?? "identity";

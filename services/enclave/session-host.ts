@@ -96,7 +96,7 @@ export class SessionHost implements ConnectHost {
 
   /** Cuts whatever is left. */
   cut(): void {
-    for (const stream of this.#streams) stream.destroy();
+    for (const stream of this.#streams) stream.cut();
   }
 
   hasRoom(): boolean {
