@@ -59,6 +59,16 @@ export function nextTrafficSecret(backend: CryptoBackend, secret: Uint8Array): U
   return backend.hkdfExpand(secret, ascii("sealrpc1 update"), SECRET_BYTES);
 }
 
+/** iv ⊕ (0^4 ‖ u64(counter)): the nonce of a record. `counter` is a safe integer. */
+export function recordNonce(iv: Uint8Array, counter: number): Uint8Array {
+  const nonce = iv.slice();
+  for (let at = IV_BYTES, rest = counter; rest > 0; rest = Math.floor(rest / 256)) {
+    at--;
+    nonce[at] = (nonce[at] ?? 0) ^ (rest % 256);
+  }
+  return nonce;
+}
+
 /**
  * A key for the application, the same at both ends of a session and in no other session:
  * HKDF-Expand(exporter, LP(label) ‖ LP(context) ‖ u16(length), length).

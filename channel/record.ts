@@ -4,7 +4,7 @@
  */
 import { TAG_BYTES, type CryptoBackend } from "../crypto/backend.ts";
 import { ChannelError } from "./errors.ts";
-import { nextTrafficSecret, trafficKey, type SealingKey } from "./key-schedule.ts";
+import { nextTrafficSecret, recordNonce, trafficKey, type SealingKey } from "./key-schedule.ts";
 import { MAX_PLAINTEXT_BYTES, paddedLength, type Padding } from "./padding.ts";
 import type { SuiteId } from "./suite.ts";
 
@@ -194,8 +194,6 @@ class DirectionKey {
   readonly #suite: SuiteId;
   readonly #limitBytes: number;
   readonly #limitMs: number;
-  readonly #nonce = new Uint8Array(12);
-  readonly #nonceView = new DataView(this.#nonce.buffer);
   #secret: Uint8Array;
   #key: SealingKey;
   #sinceMs: number;
@@ -251,18 +249,9 @@ class DirectionKey {
     this.#secret.fill(0);
   }
 
-  /**
-   * iv XOR (0^4 ‖ u64 counter).
-   *
-   * Invariant: the counter moves before the nonce is used, so no nonce serves twice, whatever fails.
-   */
+  /** Invariant: the counter moves before the nonce is used, so none serves twice, whatever fails. */
   #nextNonce(): Uint8Array {
-    const counter = this.#counter++;
-    this.#nonce.set(this.#key.iv);
-    const view = this.#nonceView;
-    view.setUint32(4, view.getUint32(4) ^ Math.floor(counter / 2 ** 32));
-    view.setUint32(8, view.getUint32(8) ^ (counter >>> 0));
-    return this.#nonce;
+    return recordNonce(this.#key.iv, this.#counter++);
   }
 }
 
