@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import type { webcrypto } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import * as core from "@hpke/core";
 import fc from "fast-check";
 import * as panva from "hpke";
@@ -14,10 +11,10 @@ import { nodeBackend } from "../../crypto/node.ts";
 import { portableBackend } from "../../crypto/portable.ts";
 import { isChannelError } from "../support/channel-error.ts";
 import { fromHex, toHex } from "../support/hex.ts";
+import { readVectors } from "../support/vectors.ts";
 
 const numRuns = Math.min(Number(process.env.FUZZ_RUNS ?? 100), 2000);
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
-const vectors = join(root, "test", "vectors", "rfc9180-x25519-export-only.json");
+const vectors = "rfc9180-x25519-export-only.json";
 
 interface PublishedVector {
   readonly info: string;
@@ -68,7 +65,7 @@ function withEphemeral(backend: CryptoBackend, privateKey: Uint8Array): CryptoBa
 for (const backend of [nodeBackend, portableBackend]) {
   describe(`HPKE on the ${backend.name} backend`, () => {
     it("gives what RFC 9180 A.7.1 says, on both sides", () => {
-      const { cases } = JSON.parse(readFileSync(vectors, "utf8")) as { cases: PublishedVector[] };
+      const { cases } = readVectors(vectors) as { cases: PublishedVector[] };
       assert.equal(cases.length, 1);
       for (const vector of cases) {
         const info = fromHex(vector.info);

@@ -34,8 +34,9 @@ import { portableBackend } from "../../crypto/portable.ts";
 import { TERMS } from "../support/handshake-peers.ts";
 import { fromHex, toHex } from "../support/hex.ts";
 import { scriptedBackend } from "../support/seeded-backend.ts";
-import { vectorClient } from "../vectors/client-handshake-vectors.ts";
-import { vectorEnclave } from "../vectors/enclave-handshake-vectors.ts";
+import { readVectors } from "../support/vectors.ts";
+import { vectorClient } from "../vectors/handshake-client.ts";
+import { vectorEnclave } from "../vectors/handshake-enclave.ts";
 import { vectorFiles, vectorFolder } from "../vectors/generate.ts";
 import { formatVectors } from "../vectors/vector-file.ts";
 
@@ -45,8 +46,7 @@ type Run<Case> = (backend: CryptoBackend, vector: Case) => void | Promise<void>;
 
 /** Runs every case of a file: "ok" must pass, every other must fail with its code. */
 function runs<Case>(file: string, run: Run<Case>): void {
-  const text = readFileSync(join(vectorFolder, file), "utf8");
-  const { cases } = JSON.parse(text) as { cases: (Case & { name: string; expect: string })[] };
+  const { cases } = readVectors(file) as { cases: (Case & { name: string; expect: string })[] };
   describe(file, () => {
     for (const backend of [nodeBackend, portableBackend]) {
       for (const vector of cases) {

@@ -5,10 +5,9 @@
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import vm from "node:vm";
+import { repositoryRoot as root } from "./repository.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 const CONDITIONS = new Set(["browser", "import", "default"]);
 
 interface Manifest {

@@ -3,25 +3,28 @@
  * what this gives and what is committed differ.
  */
 import { writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { clientHandshakeVectors } from "./client-handshake-vectors.ts";
-import { enclaveHandshakeVectors } from "./enclave-handshake-vectors.ts";
-import { hpkeVectors } from "./hpke-vectors.ts";
-import { keyScheduleVectors } from "./key-schedule-vectors.ts";
-import { merkleVectors } from "./merkle-vectors.ts";
-import { outerMessageVectors } from "./outer-message-vectors.ts";
-import { paddingVectors, recordVectors } from "./record-vectors.ts";
-import { formatVectors, type VectorFile } from "./vector-file.ts";
+import { repositoryRoot } from "../support/repository.ts";
+import { callRecords } from "./call-records.ts";
+import { frameRules } from "./frame-rules.ts";
+import { clientHandshakeVectors } from "./handshake-client.ts";
+import { enclaveHandshakeVectors } from "./handshake-enclave.ts";
+import { hpkeVectors } from "./hpke.ts";
+import { keyScheduleVectors } from "./key-schedule.ts";
+import { merkleVectors } from "./merkle.ts";
+import { outerMessageVectors } from "./outer-messages.ts";
+import { paddingVectors } from "./padding.ts";
+import { recordVectors } from "./records.ts";
+import { formatVectors } from "./vector-file.ts";
 
 /** Where the files lie. */
-export const vectorFolder: string = join(
-  dirname(fileURLToPath(import.meta.url)),
-  ..."../../../test/vectors".split("/"),
-);
+export const vectorFolder: string = join(repositoryRoot, "test", "vectors");
 
 /** Every generated file by its name. */
-export const vectorFiles: Readonly<Record<string, () => VectorFile | Promise<VectorFile>>> = {
+export const vectorFiles: Readonly<Record<string, () => object | Promise<object>>> = {
+  "call-records.json": callRecords,
+  "frame-rules.json": frameRules,
   "handshake-client.json": clientHandshakeVectors,
   "handshake-enclave.json": enclaveHandshakeVectors,
   "hpke.json": hpkeVectors,

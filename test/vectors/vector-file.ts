@@ -17,7 +17,7 @@ export interface VectorFile {
 }
 
 /** The text of a vector file. */
-export function formatVectors(file: VectorFile): string {
+export function formatVectors(file: object): string {
   return `${JSON.stringify(toJson(file), undefined, 1)}\n`;
 }
 

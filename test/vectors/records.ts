@@ -1,7 +1,7 @@
-/** records.json and padding.json: rows of records, and what a broken peer may send instead. */
+/** records.json: rows of records, and what a broken peer may send instead. */
 import { recordNonce, trafficKey } from "../../channel/key-schedule.ts";
 import { concat } from "../../channel/notation.ts";
-import { paddedLength, type Padding } from "../../channel/padding.ts";
+import type { Padding } from "../../channel/padding.ts";
 import { MAX_RECORD_BYTES, Sealer, type RecordType } from "../../channel/record.ts";
 import { SUITE_IDS, type SuiteId } from "../../channel/suite.ts";
 import { nodeBackend as backend } from "../../crypto/node.ts";
@@ -101,21 +101,4 @@ function forge(
   const record = concat(plaintext, new Uint8Array(16));
   aead.seal(recordNonce(iv, counter), record);
   return record;
-}
-
-export function paddingVectors(): VectorFile {
-  const lengths = [
-    1, 255, 256, 257, 272, 273, 512, 513, 1000, 1025, 65_536, 65_537, 250_000, 262_143, 262_144,
-  ];
-  const paddings: readonly Padding[] = ["none", "padme", { bucket: 1024 }, { bucket: 100_000 }];
-  return {
-    description: "From the length of frames and type to the length of the plaintext",
-    spec: "§7",
-    cases: paddings.map((padding) => ({
-      name: typeof padding === "string" ? padding : `bucket of ${padding.bucket}`,
-      expect: "ok",
-      padding,
-      padded: Object.fromEntries(lengths.map((length) => [length, paddedLength(padding, length)])),
-    })),
-  };
 }
