@@ -23,8 +23,9 @@ export class Connectivity {
   set(state: State): void {
     if (state === this.#state || this.#state === State.SHUTDOWN) return;
     this.#state = state;
-    for (const watcher of this.#watchers) {
-      if (watcher.seen !== state) this.#call(watcher);
+    // A watcher may change the state, or watch again: those that do are none of this round's.
+    for (const watcher of Array.from(this.#watchers)) {
+      if (watcher.seen !== this.#state) this.#call(watcher);
     }
   }
 
