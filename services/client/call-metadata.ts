@@ -8,12 +8,20 @@ import { statusCode } from "./status-code.ts";
 
 const USER_AGENT_KEY = "user-agent";
 
-/** Makes the entries of a call's metadata, the user agent last and always this channel's. */
+/**
+ * Makes the entries of a call's metadata, the user agent last and always this channel's. What the
+ * caller does to the metadata afterwards changes nothing.
+ *
+ * @throws TypeError for metadata that cannot travel.
+ */
 export function requestEntries(metadata: Metadata, userAgent: Entry): readonly Entry[] {
-  const entries = entriesOf(metadata);
-  return entries.length === 0
-    ? [userAgent]
-    : [...entries.filter(({ key }) => key !== USER_AGENT_KEY), userAgent];
+  const entries: Entry[] = [];
+  for (const { key, value } of entriesOf(metadata)) {
+    if (key === USER_AGENT_KEY) continue;
+    entries.push({ key, value: key.endsWith("-bin") ? Uint8Array.from(value) : value });
+  }
+  entries.push(userAgent);
+  return entries;
 }
 
 export function userAgentEntry(userAgent: string): Entry {

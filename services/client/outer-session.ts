@@ -12,7 +12,7 @@ import { encodeRecordMessage, parseOuter } from "../../channel/outer-message.ts"
 import type { Padding } from "../../channel/padding.ts";
 import { Session } from "../../channel/session.ts";
 import type { CryptoBackend } from "../../crypto/backend.ts";
-import type { TransportError } from "../../transport/errors.ts";
+import { TransportError } from "../../transport/errors.ts";
 import { SessionDriver } from "../grpc/session-driver.ts";
 import type { LiveSession, PendingSession, SessionObserver } from "./live-session.ts";
 import { outerError } from "./status.ts";
@@ -161,17 +161,23 @@ export class OuterSession implements PendingSession {
   }
 
   #receiveRecord(message: Uint8Array): void {
-    let record;
+    let record: Uint8Array | undefined;
     try {
       const outer = parseOuter(message);
-      if (outer.kind !== "record") throw new ChannelError("malformed-handshake", "after its end");
-      record = outer.body;
+      if (outer.kind === "record") record = outer.body;
     } catch {
-      // Not a record that could be opened: the session learns that its stream is of no use.
-      this.#stream.cancel();
+      // As for a message of the handshake: the stream is of no use any more.
+    }
+    if (record !== undefined) {
+      this.#driver.receive(record);
       return;
     }
-    this.#driver.receive(record);
+    this.#outerError = new TransportError(
+      "closed",
+      "outside the seal: a message that is no record",
+    );
+    this.#session?.receiveStreamEnd(performance.now());
+    this.#stream.cancel();
   }
 
   #write(message: Uint8Array): void {
@@ -183,6 +189,7 @@ export class OuterSession implements PendingSession {
   }
 
   #ended(): void {
+    clearTimeout(this.#timer);
     if (this.#step === "over") return;
     if (this.#step === "open") {
       this.#outerError = outerError("closed", this.#status);
@@ -193,6 +200,9 @@ export class OuterSession implements PendingSession {
   #closed(): void {
     this.#step = "over";
     this.#driver.close();
+    // Whoever is at the other end may never end the stream.
+    this.#timer = setTimeout(() => this.#stream.cancel(), STEP_TIMEOUT_MS);
+    this.#timer.unref();
     this.#observer.onClosed();
   }
 

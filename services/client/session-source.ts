@@ -190,7 +190,8 @@ export class SessionSource {
 
   #failed(error: Error): void {
     this.#failures += 1;
-    if (!this.#canTakeCalls()) {
+    // Another attempt may still succeed.
+    if (!this.#canTakeCalls() && this.#pending.size === 0) {
       this.#error = error;
       this.#refuseWaiting(error, (call) => !call.waitForReady || isFinal(error));
     }

@@ -151,13 +151,18 @@ function sealed(
 /**
  * grpc-js's form of a status. A status that is not OK says in `sealrpc-outcome` and `sealrpc-code`
  * what is known of the call, and an `unknown` one asks retry policies above not to repeat it.
- * Invariant: those keys come from here only; `metadataOf` drops a peer's.
+ * Trailers that gRPC does not allow make it INTERNAL.
  *
- * @throws ChannelError `malformed-frame` for trailers that gRPC does not allow.
+ * Invariant: those keys come from here only; `metadataOf` drops a peer's.
  */
 export function statusObject(status: CallStatus): StatusObject {
   const { code, details, trailers, outcome, errorCode } = status;
-  const metadata = trailers.length === 0 ? new Metadata() : metadataOf(trailers);
+  let metadata: Metadata;
+  try {
+    metadata = trailers.length === 0 ? new Metadata() : metadataOf(trailers);
+  } catch (error) {
+    return statusObject(statusOfError(error, outcome));
+  }
   if (code !== Code.OK) {
     metadata.set(OUTCOME_KEY, outcome);
     if (errorCode !== undefined) metadata.set(CODE_KEY, errorCode);

@@ -2,6 +2,8 @@
  * One call of a typed client: messages of a protobuf-es descriptor over a sealed call, with what
  * `createClient` offers around it, and nothing of grpc-js's call objects in between.
  */
+import { AsyncResource } from "node:async_hooks";
+
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { Metadata, status as Code } from "@grpc/grpc-js";
 
@@ -60,6 +62,8 @@ export class TypedCall implements CallReceiver {
   readonly #options: CallOptions;
   readonly #receiver: ReplyReceiver<MessageShape<DescMessage>>;
   readonly #sealed: SealedCall;
+  /** The caller's asynchronous context, for its callbacks. */
+  readonly #scope: AsyncResource | undefined;
   #encoding = "";
   #evidenceShown = false;
   #unfollow: (() => void) | undefined;
@@ -76,7 +80,10 @@ export class TypedCall implements CallReceiver {
     this.#method = method;
     this.#options = options ?? NO_OPTIONS;
     this.#receiver = receiver;
-    const { timeoutMs } = this.#options;
+    const { timeoutMs, onHeaders, onTrailers, onEvidence } = this.#options;
+    if ((onHeaders ?? onTrailers ?? onEvidence) !== undefined) {
+      this.#scope = new AsyncResource("SEALRPC_CALL", { requireManualDestroy: true });
+    }
     this.#sealed = new SealedCall(host.source, host.ledger, this, {
       method: path,
       authority: host.authority,
@@ -144,7 +151,7 @@ export class TypedCall implements CallReceiver {
     if (onHeaders === undefined) return;
     try {
       const metadata = metadataOf(header.metadata);
-      runGuarded(onHeaders, metadata);
+      this.#run(onHeaders, metadata);
     } catch (error) {
       this.cancel(Code.INTERNAL, (error as Error).message, error);
     }
@@ -175,7 +182,7 @@ export class TypedCall implements CallReceiver {
     this.#unfollow?.();
     if (status.outcome !== "not-executed") this.#showEvidence();
     const { onTrailers } = this.#options;
-    if (onTrailers !== undefined) runGuarded(onTrailers, statusObject(status).metadata);
+    if (onTrailers !== undefined) this.#run(onTrailers, statusObject(status).metadata);
     this.#receiver.onEnd(
       status.code === Code.OK
         ? undefined
@@ -212,15 +219,15 @@ export class TypedCall implements CallReceiver {
     const { evidence } = this.#sealed;
     if (onEvidence === undefined || evidence === undefined || this.#evidenceShown) return;
     this.#evidenceShown = true;
-    runGuarded(onEvidence, evidence);
+    this.#run(onEvidence, evidence);
   }
-}
 
-/** What the application's callback throws is not the session's business. */
-function runGuarded<Value>(callback: (value: Value) => void, value: Value): void {
-  try {
-    callback(value);
-  } catch (error) {
-    throwSoon(error);
+  /** What the application's callback throws is not the session's business. */
+  #run<Value>(callback: (value: Value) => void, value: Value): void {
+    try {
+      this.#scope?.runInAsyncScope(callback, undefined, value);
+    } catch (error) {
+      throwSoon(error);
+    }
   }
 }
