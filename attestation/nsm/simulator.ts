@@ -56,6 +56,7 @@ export class Simulator implements Attester {
   /** Every request as a method, for tests of what stands on a module. */
   readonly nsm: Nsm;
   readonly moduleId: string;
+  readonly #image: ReadonlyMap<number, Uint8Array>;
   readonly #pcrs: PcrBank;
   readonly #chain: SimulatedChain;
   readonly #outerMap: OuterMap;
@@ -67,7 +68,8 @@ export class Simulator implements Attester {
   private constructor(options: SimulatorOptions, moduleId: string, chain: SimulatedChain) {
     this.moduleId = moduleId;
     this.#chain = chain;
-    this.#pcrs = new PcrBank(initialPcrs(options, moduleId));
+    this.#image = imagePcrs(options.pcrs ?? {});
+    this.#pcrs = new PcrBank(initialPcrs(this.#image, options.debug ?? false, moduleId));
     this.#outerMap = options.outerMap ?? "indefinite";
     this.#latencyMs = options.latencyMs ?? 0;
     this.#now = options.now ?? Date.now;
@@ -101,12 +103,15 @@ export class Simulator implements Attester {
     return new X509Certificate(this.#chain.root.certificate).toString();
   }
 
-  /** What a policy needs to admit this simulator's documents. */
+  /**
+   * What a policy needs to admit this simulator's documents; in debug mode `insecureAllowDebug` too.
+   */
   policyOptions(): SimulatorPolicyOptions {
-    const [pcr0, pcr1, pcr2] = this.#pcrs
-      .locked()
-      .map(([, value]) => Buffer.from(value).toString("hex")) as [string, string, string];
-    return { referenceValues: [{ pcr0, pcr1, pcr2 }], insecureTestRoot: this.rootPem };
+    const pcr = (index: number) => Buffer.from(this.#image.get(index) ?? []).toString("hex");
+    return {
+      referenceValues: [{ pcr0: pcr(0), pcr1: pcr(1), pcr2: pcr(2) }],
+      insecureTestRoot: this.rootPem,
+    };
   }
 
   attest(request: AttestationRequest): Promise<Uint8Array> {
@@ -195,21 +200,29 @@ function answerOrError<
   return typeof answer === "string" ? encodeError(answer) : encodeResponse(name, answer);
 }
 
-function initialPcrs(
-  { pcrs = {}, debug = false }: SimulatorOptions,
-  moduleId: string,
-): Map<number, Uint8Array> {
-  const values = new Map<number, Uint8Array>();
+/** PCR 0, 1, 2, 3 and 8 of an enclave that is not in debug mode; zero where they are not there. */
+function imagePcrs(pcrs: NonNullable<SimulatorOptions["pcrs"]>): Map<number, Uint8Array> {
+  const values = new Map(
+    [0, 1, 2].map((index) => [index, extendedOnce(text(`sealrpc simulator PCR${index}`))]),
+  );
   for (const index of [0, 1, 2, 3, 8] as const) {
     const given = pcrs[index];
-    const standIn = index <= 2 ? extendedOnce(text(`sealrpc simulator PCR${index}`)) : undefined;
-    const value = given === undefined ? standIn : pcrValue(index, given);
-    if (value && !(debug && index !== 3)) {
-      values.set(index, value);
+    if (given !== undefined) {
+      values.set(index, pcrValue(index, given));
     }
   }
+  return values;
+}
+
+/** The registers at start: those of the image unless in debug mode, and PCR4 of the instance. */
+function initialPcrs(
+  image: ReadonlyMap<number, Uint8Array>,
+  debug: boolean,
+  moduleId: string,
+): Map<number, Uint8Array> {
   const [, instance = ""] = MODULE_ID.exec(moduleId) ?? [];
-  return values.set(4, extendedOnce(text(instance)));
+  const shown = [...image].filter(([index]) => !debug || index === 3);
+  return new Map([...shown, [4, extendedOnce(text(instance))]]);
 }
 
 function pcrValue(index: number, given: Uint8Array | string): Uint8Array {

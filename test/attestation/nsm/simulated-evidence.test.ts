@@ -65,14 +65,11 @@ describe("evidence of the simulator, before the real verifier", () => {
   });
 
   it("is refused in debug mode unless the policy admits that", async () => {
-    const image = await Simulator.create();
     const simulator = await Simulator.create({ debug: true });
-    const { referenceValues } = image.policyOptions();
-    const options = { referenceValues, insecureTestRoot: simulator.rootPem };
     const evidence = await simulator.attest({});
-    const policy = Policy.from(options);
+    const policy = Policy.from(simulator.policyOptions());
     assert.throws(() => VerifiedEvidence.verify(evidence, { policy }), { code: "debug-enclave" });
-    const lenient = Policy.from({ ...options, insecureAllowDebug: true });
+    const lenient = Policy.from({ ...simulator.policyOptions(), insecureAllowDebug: true });
     assert.equal(VerifiedEvidence.verify(evidence, { policy: lenient }).claims.debug, true);
   });
 });
