@@ -29,7 +29,7 @@ export interface CertificateTemplate {
 }
 
 /** What every subject and issuer of the simulator carries, so that nobody takes it for hardware. */
-export const SIMULATOR_ORGANIZATION = "sealrpc simulator";
+const SIMULATOR_ORGANIZATION = "sealrpc simulator";
 
 const ECDSA_WITH_SHA384 = "1.2.840.10045.4.3.3";
 const ORGANIZATION = "2.5.4.10";
