@@ -2,13 +2,17 @@
 /** The `sealrpc` program. Each command is a file of its own and is listed here. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { attestCommand } from "./attest.ts";
 import { inspectCommand } from "./inspect.ts";
 import { proxyCommand } from "./proxy.ts";
 import { verifyCommand } from "./verify.ts";
 
 /** Every command, under the heading that help shows it. */
 const groups: readonly { readonly heading: string; readonly commands: readonly Command[] }[] = [
-  { heading: "Look at evidence:", commands: [verifyCommand(), inspectCommand()] },
+  {
+    heading: "Look at an enclave:",
+    commands: [attestCommand(), verifyCommand(), inspectCommand()],
+  },
   { heading: "On the host:", commands: [proxyCommand()] },
 ];
 

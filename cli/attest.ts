@@ -1,0 +1,160 @@
+/** `sealrpc attest`: opens a session with a live enclave, and prints what it verified itself to be. */
+import { readFile } from "node:fs/promises";
+import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
+import { Command, InvalidArgumentError } from "commander";
+import { Health } from "#gen/grpc/health/v1/health_pb.js";
+import { pinnableRegisters } from "../attestation/reference-values.ts";
+import {
+  AttestedChannel,
+  codeOf,
+  createClient,
+  Policy,
+  type PolicyOptions,
+  type VerifiedEvidence,
+} from "../services/client/index.ts";
+import { evidenceFacts, evidenceRows } from "./evidence-report.ts";
+import { formatJson, formatTable, type Row } from "./facts.ts";
+
+interface Flags {
+  readonly policy?: string;
+  readonly tls?: boolean;
+  readonly tlsCa?: string;
+  readonly timeout: number;
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+Targets are gRPC's: host:port, dns:///host:port, ipv4:…, unix:/path.
+
+Examples:
+  # what is there? (the root is AWS's; measurements are printed, not compared)
+  sealrpc attest api.example.com:443 --tls
+
+  # is it what it should be?
+  sealrpc attest api.example.com:443 --tls --policy policy.json
+
+  # a simulated enclave, with the policy that it wrote
+  sealrpc attest 127.0.0.1:8080 --policy policy.json
+
+Exit status: 0 verified, 1 refused or not reached, 2 wrong usage or a bad policy.`;
+
+/** The command, to be registered under the program. */
+export function attestCommand(): Command {
+  return new Command("attest")
+    .description("Verify a live enclave, and print what it is.")
+    .argument("<target>", "where the enclave's proxy listens")
+    .option("--policy <file>", "what the enclave must be, JSON")
+    .option("--tls", "speak TLS to the proxy")
+    .option("--tls-ca <file>", "trust these authorities for the proxy instead of the system's, PEM")
+    .option("--timeout <ms>", "how long it may take", duration, 10_000)
+    .option("--json", "print facts as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(attest);
+}
+
+async function attest(target: string, flags: Flags, command: Command): Promise<void> {
+  const options = await policyOptionsOf(flags, command);
+  const policy = policyOf(options, command);
+  const channel = new AttestedChannel(target, { policy, credentials: await outerOf(flags) });
+  let evidence: VerifiedEvidence;
+  try {
+    evidence = await evidenceOf(channel, flags.timeout);
+  } catch (error) {
+    if (flags.json === true) {
+      const { message } = error as Error;
+      process.stdout.write(
+        formatJson({ verdict: "refused", code: codeOf(error) ?? null, message }),
+      );
+    }
+    throw error;
+  } finally {
+    channel.close();
+  }
+  const compared = comparedRegisters(policy, evidence);
+  const notes = notesOf(options, evidence, compared);
+  for (const note of notes) console.error(`sealrpc: ${note}`);
+  process.stdout.write(
+    flags.json === true
+      ? formatJson({ verdict: "verified", notes, ...evidenceFacts(evidence) })
+      : formatTable([
+          ["verdict", "verified: a session with this enclave can be opened"],
+          ...notes.map((note): Row => ["but", note]),
+          ["", ""],
+          ...evidenceRows(evidence, compared),
+        ]),
+  );
+}
+
+/** Evidence comes with a session, and a session with a call; any answer to it will do. */
+async function evidenceOf(channel: AttestedChannel, timeoutMs: number): Promise<VerifiedEvidence> {
+  let found: VerifiedEvidence | undefined;
+  try {
+    await createClient(Health, channel).check(
+      {},
+      { timeoutMs, onEvidence: (evidence) => (found = evidence) },
+    );
+  } catch (error) {
+    // The enclave may serve no health: what counts is that it answered, sealed.
+    if (found === undefined) throw error;
+  }
+  if (found === undefined) throw new Error("the call was answered without evidence");
+  return found;
+}
+
+async function policyOptionsOf({ policy }: Flags, command: Command): Promise<PolicyOptions> {
+  if (policy === undefined) return { insecureAnyMeasurement: true };
+  const file = await readFile(policy, "utf8");
+  try {
+    return JSON.parse(file) as PolicyOptions;
+  } catch (error) {
+    return command.error(`error: ${policy}: ${(error as Error).message}`, { exitCode: 2 });
+  }
+}
+
+function policyOf(options: PolicyOptions, command: Command): Policy {
+  try {
+    return Policy.from(options);
+  } catch (error) {
+    return command.error(`error: ${(error as Error).message}`, { exitCode: 2 });
+  }
+}
+
+async function outerOf({ tls, tlsCa }: Flags): Promise<ChannelCredentials> {
+  if (tlsCa !== undefined) return credentials.createSsl(await readFile(tlsCa));
+  return tls === true ? credentials.createSsl() : credentials.createInsecure();
+}
+
+/** The registers of the set of reference values that the evidence matches. */
+function comparedRegisters(policy: Policy, { claims }: VerifiedEvidence): ReadonlySet<number> {
+  const registers = [...pinnableRegisters];
+  const matching = policy.referenceValues.find((set) =>
+    registers.every(([key, register]) => [undefined, claims.pcrs[register]].includes(set[key])),
+  );
+  return new Set(
+    registers.filter(([key]) => matching?.[key] !== undefined).map(([, register]) => register),
+  );
+}
+
+/** What a reader must know besides the verdict. */
+function notesOf(
+  { insecureTestRoot }: PolicyOptions,
+  { claims }: VerifiedEvidence,
+  compared: ReadonlySet<number>,
+): readonly string[] {
+  return [
+    ...(claims.debug ? ["DEBUG ENCLAVE: its host can read it, and its image is not measured"] : []),
+    ...(insecureTestRoot === undefined
+      ? []
+      : ["SIMULATED, or at least NOT AWS'S ROOT: whoever made it can make any evidence"]),
+    ...(compared.has(0)
+      ? []
+      : ["MEASUREMENTS NOT COMPARED (--policy): any image of any owner would pass"]),
+  ];
+}
+
+function duration(value: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(value)) {
+    throw new InvalidArgumentError("Expected whole milliseconds from 1 on.");
+  }
+  return Number(value);
+}
