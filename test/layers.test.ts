@@ -42,6 +42,7 @@ describe("the import table", () => {
     ["crypto", 'import "@noble/curves/nist.js";'],
     ["services/client", 'import "../enclave/index.ts";'],
     ["services/enclave", 'import "../client/index.ts";'],
+    ["examples/notary", 'import "../../services/client/index.ts";'],
   ] as const;
   for (const [folder, statement] of forbidden) {
     it(`refuses in ${folder}: ${statement}`, () => {
