@@ -2,8 +2,6 @@
  * The enclave's side of one call under grpc-js's interceptors: between messages and statuses on
  * one side and the frames of a session on the other (docs/protocol.md §8, §9).
  */
-import { performance } from "node:perf_hooks";
-
 import { status as Code } from "@grpc/grpc-js";
 import type { Metadata, ServerInterceptingCallInterface, ServerInterceptor } from "@grpc/grpc-js";
 
@@ -16,7 +14,7 @@ import { inflate } from "./inflate.ts";
 import type { Listener, Method } from "./method.ts";
 import { NO_METRICS } from "./metrics.ts";
 import { Place } from "./place.ts";
-import { UNKNOWN_ERROR } from "./status.ts";
+import { isCode, UNKNOWN_ERROR } from "./status.ts";
 import type { CallStatus } from "./status.ts";
 
 /** What all calls of one session share. */
@@ -93,7 +91,11 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
   }
 
   reportError(error: unknown): void {
-    this.#settings.onHandlerError(error, this.method.definition.path);
+    try {
+      this.#settings.onHandlerError(error, this.method.definition.path);
+    } catch {
+      // Whoever is told of errors has one of its own, and nobody else to tell.
+    }
   }
 
   // What the session tells.
@@ -154,7 +156,7 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
 
   sendMetadata(metadata: Metadata): void {
     if (this.#over || this.#headersSent) return;
-    const entries = this.#entries(metadata);
+    const entries = metadata ? this.#entries(metadata) : NO_ENTRIES;
     if (entries !== undefined) this.#sendHeaders(entries);
   }
 
@@ -165,6 +167,7 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
     let bytes: Uint8Array;
     try {
       bytes = definition.responseSerialize(message);
+      if (!(bytes instanceof Uint8Array)) throw new TypeError("a serializer gives bytes");
     } catch (error) {
       this.reportError(error);
       this.sendStatus({ code: Code.INTERNAL, details: "Error serializing response" });
@@ -191,7 +194,9 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
     const trailers = metadata ? this.#entries(metadata) : NO_ENTRIES;
     // The trailers were illegal, and the call has its status.
     if (trailers === undefined) return;
-    this.#end({ code, message: details, trailers });
+    // Interceptors and plain JavaScript may pass anything.
+    const message = typeof details === "string" ? details : "";
+    this.#end({ code: isCode(code) ? code : Code.UNKNOWN, message, trailers });
   }
 
   /** Ends the call for what the application threw, or did that it may not. */

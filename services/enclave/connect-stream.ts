@@ -4,7 +4,6 @@
  * whatever goes wrong looks the same from there.
  */
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import { performance } from "node:perf_hooks";
 
 import { status as Code } from "@grpc/grpc-js";
 
@@ -41,6 +40,8 @@ export interface ConnectHost {
 
 /** Finish is the largest message before records: 21 KiB sealed and an encapsulated key. */
 const MAX_HANDSHAKE_MESSAGE_BYTES = 24 * 1024;
+/** Beyond its age, a session has 10 min for its calls; the rest is for what it says last. */
+const LAST_CALLS_MS = 11 * 60_000;
 const RESPONSE = { ":status": 200, "content-type": "application/grpc" } as const;
 
 /** The one error for everything that is wrong with a stream (docs/protocol.md §4). */
@@ -70,7 +71,8 @@ export class ConnectStream implements OuterStream {
   readonly #host: ConnectHost;
   readonly #reader = new MessageReader(MAX_HANDSHAKE_MESSAGE_BYTES);
   readonly #driver = new SessionDriver(this);
-  readonly #timer: NodeJS.Timeout;
+  /** What the other end may delay is bounded by time, in every step. */
+  #timer: NodeJS.Timeout;
   #step: Step = "hello";
   #handshake: EnclaveHandshake | undefined;
   #session: Session | undefined;
@@ -91,6 +93,7 @@ export class ConnectStream implements OuterStream {
     stream.on("error", () => {});
     stream.on("close", () => {
       this.#lost();
+      clearTimeout(this.#timer);
       host.closed(this);
     });
     stream.on("wantTrailers", () => {
@@ -119,7 +122,9 @@ export class ConnectStream implements OuterStream {
   }
 
   end(): void {
-    if (!this.#stream.destroyed) this.#stream.end();
+    if (this.#stream.destroyed) return;
+    this.#stream.end();
+    this.#cutAfter(this.#host.handshakeTimeoutMs);
   }
 
   readonly #resume = (): void => this.#driver.resume();
@@ -183,10 +188,11 @@ export class ConnectStream implements OuterStream {
     const { reply, established, refusal } = handshake.receiveFinish(message, this.#host.terms);
     this.#send(grpcMessage(reply));
     if (established === undefined) {
-      this.#fail(refusal);
+      this.#host.failed(refusal);
+      this.#refuse(SESSION_ERROR);
       return;
     }
-    clearTimeout(this.#timer);
+    this.#cutAfter(this.#host.terms.maxAgeMs + LAST_CALLS_MS);
     this.#step = "session";
     this.#reader.maxBytes = MAX_OUTER_MESSAGE_BYTES;
     const events: SessionEvents = {
@@ -236,7 +242,6 @@ export class ConnectStream implements OuterStream {
 
   #over(): void {
     this.#step = "over";
-    clearTimeout(this.#timer);
     this.#handshake?.expire();
     this.#handshake = undefined;
   }
@@ -248,6 +253,13 @@ export class ConnectStream implements OuterStream {
     }
     this.#over();
     this.#driver.close();
+  }
+
+  /** Gives the other end this long to let the stream end in order. */
+  #cutAfter(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.cut(), ms);
+    this.#timer.unref();
   }
 
   #send(bytes: Uint8Array, callback?: () => void): void {

@@ -2,8 +2,6 @@
  * The enclave's clock: the host sets the system's, so time comes from the enclave's own evidence
  * and goes on by the monotonic clock (docs/protocol.md §12).
  */
-import { performance } from "node:perf_hooks";
-
 import { parseEnvelope } from "../../attestation/cose.ts";
 import { parseDocument } from "../../attestation/document.ts";
 

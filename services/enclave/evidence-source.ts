@@ -1,6 +1,4 @@
 /** The enclave's evidence of itself, and its judgement of its callers' (docs/protocol.md §12). */
-import { performance } from "node:perf_hooks";
-
 import type { AttestationRequest, Attester } from "../../attestation/nsm/attester.ts";
 import { Nsm } from "../../attestation/nsm/nsm.ts";
 import type { Policy } from "../../attestation/policy.ts";

@@ -5,7 +5,7 @@
 import { status as Code } from "@grpc/grpc-js";
 import type { sendUnaryData } from "@grpc/grpc-js";
 
-import { Health as HealthDescriptor } from "#gen/grpc/health/v1/health_pb.js";
+import type { Health as HealthDescriptor } from "#gen/grpc/health/v1/health_pb.js";
 import { HealthCheckResponse_ServingStatus as Serving } from "#gen/grpc/health/v1/health_pb.js";
 import type { Handlers } from "./handlers.ts";
 
@@ -75,5 +75,3 @@ export class Health {
     },
   };
 }
-
-export { HealthDescriptor };

@@ -33,7 +33,7 @@ export function runHandler(
   }
   // Its promise tells when it has returned, not its callback.
   place.answered();
-  result.then(
+  Promise.resolve(result).then(
     () => place.leave(),
     (error: unknown) => {
       fail(error);

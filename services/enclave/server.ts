@@ -5,6 +5,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
 
+import { Health as HealthDescriptor } from "#gen/grpc/health/v1/health_pb.js";
 import { Policy } from "../../attestation/policy.ts";
 import { paddedLength } from "../../channel/padding.ts";
 import { formatAddress, parseAddress } from "../../transport/address.ts";
@@ -14,7 +15,7 @@ import { serviceDefinition } from "../grpc/service-definition.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { EvidenceSource } from "./evidence-source.ts";
 import type { Handlers } from "./handlers.ts";
-import { Health, HealthDescriptor } from "./health.ts";
+import { Health } from "./health.ts";
 import { completeLimits, requireMessageLimit } from "./limits.ts";
 import type { EnclaveLimits } from "./limits.ts";
 import { factsOf, stderrLogger } from "./logger.ts";
@@ -121,7 +122,7 @@ export class EnclaveServer {
 
   /** Stops without grace; cuts short a shutdown that waits. */
   async close(): Promise<void> {
-    if (this.#closing !== undefined) (await this.#starting)?.sessions.cut();
+    if (this.#closing !== undefined) (await this.#started())?.sessions.cut();
     await this.shutdown(0);
   }
 
@@ -157,16 +158,16 @@ export class EnclaveServer {
   async #stop(graceMs: number): Promise<void> {
     this.health.shutDown();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
-    let running: Running | undefined;
-    try {
-      running = await this.#starting;
-    } catch {
-      // It never ran.
-    }
+    const running = await this.#started();
     if (running === undefined) return;
     await running.sessions.drain(graceMs);
     await running.outer.close();
     await running.evidence.close();
+  }
+
+  /** Undefined when the server never ran. */
+  async #started(): Promise<Running | undefined> {
+    return this.#starting?.catch(() => undefined);
   }
 
   #requireOpen(): void {

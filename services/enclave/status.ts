@@ -39,8 +39,9 @@ export function statusOf(error: unknown, trailers?: Metadata | null): CallStatus
   };
 }
 
-function isCode(code: unknown): code is Code {
-  return typeof code === "number" && code >= 0 && code <= HIGHEST_CODE;
+/** Whether this is one of gRPC's status codes. */
+export function isCode(code: unknown): code is Code {
+  return typeof code === "number" && Number.isInteger(code) && code >= 0 && code <= HIGHEST_CODE;
 }
 
 const CANCEL_CODES: Record<CancelReason, Code> = {

@@ -129,6 +129,19 @@ describe("server interceptors", () => {
     assert.deepEqual(call.status, { code: 7, message: "not you", trailers: [] });
   });
 
+  it("cannot break the session with a status that is none", () => {
+    const wrong: ServerInterceptor = (_method, call) =>
+      new ServerInterceptingCall(call, {
+        sendStatus: (_status, next) => next({ code: "5", details: 7 } as never),
+      });
+    const dispatch = new Dispatch(
+      { unary: (_call, callback) => callback(null, response("x")) },
+      { interceptors: [wrong] },
+    );
+    const call = dispatch.open("Unary").deliver(request("x")).clientEnd();
+    assert.deepEqual(call.status, { code: 2, message: "", trailers: [] });
+  });
+
   it("run nothing of a call with one request before that is whole", () => {
     let intercepted = 0;
     const count: ServerInterceptor = (_method, call) => {

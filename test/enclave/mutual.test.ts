@@ -5,7 +5,9 @@ import { BehaviorService } from "#gen/behavior/v1/behavior_pb.js";
 import { Simulator } from "../../attestation/nsm/simulator.ts";
 import { Policy } from "../../attestation/policy.ts";
 import { VerifiedEvidence } from "../../attestation/verified-evidence.ts";
+import { ClientHandshake } from "../../channel/client-handshake.ts";
 import { ChannelError } from "../../channel/errors.ts";
+import { nodeBackend } from "../../crypto/node.ts";
 import { callerOf } from "../../services/enclave/caller.ts";
 import type { EnclaveServer } from "../../services/enclave/server.ts";
 import { request, response } from "../support/dispatch.ts";
@@ -48,6 +50,24 @@ describe("a server that asks its callers to attest", () => {
       (error) => error instanceof ChannelError && error.code === "caller-refused",
     );
     assert.deepEqual(seen, []);
+  });
+
+  it("ends the stream of a refused caller with the one error, like any other", async () => {
+    const stranger = await Simulator.create();
+    const client = await enclave.dial();
+    const stream = client.stream();
+    const { verify } = enclave;
+    const attest = attestBy(stranger);
+    const options = { backend: nodeBackend, suites: [1] as const, initialCredit: 65_536 };
+    const handshake = new ClientHandshake({ ...options, verify, attest });
+    stream.send(handshake.hello());
+    stream.send(await handshake.receiveHello(await stream.next()));
+    await stream.next();
+    assert.deepEqual(await stream.ended, {
+      status: 9,
+      message: "sealrpc: session",
+      httpStatus: 200,
+    });
   });
 
   it("refuses evidence that was made for another handshake", async () => {

@@ -36,9 +36,9 @@ const SETTINGS: CallSettings = {
   onHandlerError: () => {},
 };
 
-function shout(handlers: UntypedServiceImplementation): FakeCall {
+function shout(handlers: UntypedServiceImplementation, service = UPPER): FakeCall {
   const dispatcher = new Dispatcher();
-  dispatcher.add(UPPER, handlers);
+  dispatcher.add(service, handlers);
   const call = new FakeCall();
   const header = { metadata: [], sentMs: 0, timeoutMs: 0, encoding: "", authority: "" };
   call.attach(dispatcher.open(call, { method: "/upper.Upper/Shout", ...header }, SETTINGS));
@@ -57,6 +57,13 @@ describe("the services of a server", () => {
         ["HELLO"],
       );
     }
+  });
+
+  it("answer INTERNAL when a serializer gives no bytes", () => {
+    const shouted = UPPER["Shout"];
+    assert.ok(shouted);
+    const service = { Shout: { ...shouted, responseSerialize: () => "text" as never } };
+    assert.equal(shout({ shout: handler }, service).status?.code, 13);
   });
 
   it("call a handler as a method of the object that it came from", () => {

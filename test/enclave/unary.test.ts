@@ -223,6 +223,19 @@ describe("a unary call that goes wrong", () => {
     assert.deepEqual(call.messages, []);
   });
 
+  it("goes on when whoever is told of errors throws", () => {
+    const onHandlerError = (): void => {
+      throw new Error("no logger");
+    };
+    const call = run(
+      () => {
+        throw new Error("x");
+      },
+      { onHandlerError },
+    );
+    assert.deepEqual(call.status, hidden);
+  });
+
   it("answers INTERNAL, without the text, when the request does not parse", () => {
     const call = new Dispatch({ unary: echo }).open("Unary");
     call.deliver(new Uint8Array([0xff, 0xff])).clientEnd();

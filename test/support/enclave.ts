@@ -1,4 +1,6 @@
 /** A real server over a real socket, on the simulator, and raw clients of it. */
+import type { Settings } from "node:http2";
+
 import type { Policy as PolicyType } from "../../attestation/policy.ts";
 import { Policy } from "../../attestation/policy.ts";
 import { Simulator } from "../../attestation/nsm/simulator.ts";
@@ -37,8 +39,12 @@ export class TestEnclave {
     return enclave;
   }
 
-  async dial(): Promise<RawClient> {
-    const client = await RawClient.dial(this.#address);
+  get address(): string {
+    return this.#address;
+  }
+
+  async dial(settings: Settings = {}): Promise<RawClient> {
+    const client = await RawClient.dial(this.#address, settings);
     this.#clients.push(client);
     return client;
   }

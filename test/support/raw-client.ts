@@ -3,7 +3,12 @@
  * the real session, and nothing of the client's own service in between.
  */
 import { connect } from "node:http2";
-import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  IncomingHttpHeaders,
+  Settings,
+} from "node:http2";
 
 import type { CallEnd } from "../../channel/call-events.ts";
 import type { ResponseHeader } from "../../channel/call-message.ts";
@@ -37,9 +42,9 @@ export class RawClient {
     this.connection = connection;
   }
 
-  static async dial(address: string): Promise<RawClient> {
+  static async dial(address: string, settings: Settings = {}): Promise<RawClient> {
     const socket = await dial(parseAddress(address));
-    const connection = connect("http://enclave", { createConnection: () => socket });
+    const connection = connect("http://enclave", { createConnection: () => socket, settings });
     connection.on("error", () => {});
     return new RawClient(connection);
   }
