@@ -1,5 +1,5 @@
 /** A step of dialing that must end: by itself, by the clock, or by the caller's signal. */
-import { getSystemErrorName } from "node:util";
+import { constants } from "node:os";
 import { type Address, formatAddress } from "./address.ts";
 import { TransportError } from "./errors.ts";
 
@@ -77,15 +77,8 @@ export function unreachable(address: Address, doing: string, cause: unknown): Tr
 
 /** The error of a failed system call, with the name of its `errno`. */
 export function systemError(call: string, errno: number): Error {
-  return Object.assign(new Error(`${call} ${errnoName(errno)}`), { code: errnoName(errno) });
-}
-
-function errnoName(errno: number): string {
-  try {
-    return getSystemErrorName(-errno);
-  } catch {
-    return `errno ${errno}`;
-  }
+  const name = Object.entries(constants.errno).find(([, number]) => number === errno)?.[0];
+  return Object.assign(new Error(`${call} ${name ?? `errno ${errno}`}`), { code: name });
 }
 
 function cancelled(address: Address, signal: AbortSignal): TransportError {

@@ -22,11 +22,19 @@ import { MAX_HEADER_BYTES, MAX_HEADER_FIELDS, PAUSE_BYTES } from "./limits.ts";
  */
 export const ENCLAVE_WINDOW_BYTES: number = 128 * 1024;
 
+/** More than the enclave's windows can ever let us send; beyond it the enclave does not read. */
+const HOLD_BYTES = 64 * 1024 * 1024;
+
 /** How to reach the enclave. */
 export interface EnclaveTarget {
   readonly address: Address;
   /** Milliseconds until an attempt, with HTTP/2's greeting, fails. */
   readonly dialTimeoutMs: number;
+  /**
+   * The way holds fewer bytes than {@link ENCLAVE_WINDOW_BYTES}, as vsock's buffers do. Early
+   * acknowledgement then keeps the two ends from waiting for each other, at a price in CPU.
+   */
+  readonly smallBuffers: boolean;
 }
 
 /** A connection whose greeting has arrived, until `onGone`. */
@@ -56,13 +64,13 @@ export class EnclaveConnection {
    * @throws TransportError `unreachable`, `timeout`, `closed`.
    */
   static async open(
-    { address, dialTimeoutMs }: EnclaveTarget,
+    { address, dialTimeoutMs, smallBuffers }: EnclaveTarget,
     signal: AbortSignal,
     onGone: (connection: EnclaveConnection) => void,
   ): Promise<EnclaveConnection> {
     const startMs = performance.now();
     const socket = await dial(address, { timeoutMs: dialTimeoutMs, signal });
-    const session = startSession(address, socket);
+    const session = startSession(socket, smallBuffers);
     const leftMs = Math.max(1, dialTimeoutMs - (performance.now() - startMs));
     try {
       await greeting(address, session, leftMs, signal);
@@ -150,12 +158,10 @@ export class EnclaveConnection {
   }
 }
 
-function startSession(address: Address, socket: Socket): ClientHttp2Session {
-  // The kernel's buffers of a vsock connection may be smaller than any useful window.
-  const stream =
-    address.kind === "vsock"
-      ? new EarlyAckSocket(socket, { holdBytes: () => 64 * 1024 * 1024, pauseBytes: PAUSE_BYTES })
-      : socket;
+function startSession(socket: Socket, smallBuffers: boolean): ClientHttp2Session {
+  const stream = smallBuffers
+    ? new EarlyAckSocket(socket, { holdBytes: () => HOLD_BYTES, pauseBytes: PAUSE_BYTES })
+    : socket;
   const session = connect("http://enclave", {
     createConnection: () => stream,
     maxSessionMemory: Number.MAX_SAFE_INTEGER,

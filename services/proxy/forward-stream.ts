@@ -164,7 +164,6 @@ export class ForwardedStream {
     back.once("trailers", (_headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
       this.#status = forwardedStatus(raw);
     });
-    back.on("data", this.#download);
     back.once("end", () => this.#backEnded());
     back.once("close", () => this.#backClosed());
     front.once("wantTrailers", () => this.#sendTrailers());
@@ -242,6 +241,8 @@ export class ForwardedStream {
         this.#dropUpload();
       } else {
         this.#front.respond({ ...forwardedFields(raw), ":status": 200 }, { waitForTrailers: true });
+        // Not before: on a session over a duplex, DATA can be there before its header block.
+        this.#back?.on("data", this.#download);
       }
     } catch {
       this.#reset(NGHTTP2_INTERNAL_ERROR);

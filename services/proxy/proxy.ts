@@ -30,6 +30,8 @@ export interface ProxyOptions {
    */
   readonly windowBytes?: number | undefined;
   readonly limits?: Partial<ProxyLimits> | undefined;
+  /** Whether the way to the enclave holds less than 128 KiB; true for vsock unless set. */
+  readonly smallEnclaveBuffers?: boolean | undefined;
   /** Milliseconds until an attempt to reach the enclave fails; 10,000 by default. */
   readonly dialTimeoutMs?: number | undefined;
   /** Milliseconds between PINGs to the enclave; 15,000 by default. */
@@ -129,6 +131,7 @@ class RunningProxy implements Proxy {
           health.serving = up && this.#closing === undefined;
         },
         pingIntervalMs,
+        smallBuffers: options.smallEnclaveBuffers ?? address.kind === "vsock",
       }),
       windowBytes,
     };
