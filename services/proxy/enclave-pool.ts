@@ -54,6 +54,8 @@ export class EnclavePool {
   #dialing = false;
   #retry: NodeJS.Timeout | undefined;
   #failures = 0;
+  /** The attempt that is under way is the first one: what waits for it need not fail at once. */
+  #hopeful = true;
   #up: boolean | undefined;
 
   constructor(options: EnclavePoolOptions) {
@@ -92,7 +94,7 @@ export class EnclavePool {
     if (this.#connections.size >= this.#options.maxEnclaveConnections) {
       throw new NoPlaceError(STATUS.resourceExhausted, "every connection to the enclave is full");
     }
-    if (this.#failures > 0 && this.#connections.size === 0) {
+    if (this.#connections.size === 0 && !this.#hopeful) {
       throw new NoPlaceError(STATUS.unavailable, AWAY);
     }
     return new Promise<EnclaveConnection>((resolve, reject) => {
@@ -152,6 +154,7 @@ export class EnclavePool {
         return;
       }
       this.#connections.add(connection);
+      this.#hopeful = false;
       this.#setUp(true, "");
       this.#serveWaiting();
     } catch (error) {
@@ -168,29 +171,36 @@ export class EnclavePool {
     if (!this.#connections.delete(connection) || this.#closing.signal.aborted) {
       return;
     }
-    if (livedMs >= GOOD_LIFE_MS) {
-      this.#failures = 0;
+    if (this.#connections.size > 0) {
+      return;
     }
-    if (this.#connections.size === 0) {
-      this.#failed(connection.goneReason, livedMs >= GOOD_LIFE_MS);
+    this.#failures = livedMs >= GOOD_LIFE_MS ? 1 : this.#failures + 1;
+    this.#setUp(false, connection.goneReason);
+    if (this.#failures === 1) {
+      this.#hopeful = true;
+      void this.#dial();
+    } else {
+      this.#backOff();
     }
   }
 
-  /** After a long life the first attempt comes at once; a series of failures backs off. */
-  #failed(reason: string, atOnce = false): void {
+  #failed(reason: string): void {
+    this.#refuseWaiting(AWAY);
     if (this.#connections.size > 0) {
       this.#options.logger.warn({ reason }, "no further connection to the enclave");
-      this.#refuseWaiting(AWAY);
       return;
     }
     this.#setUp(false, reason);
-    if (atOnce) {
-      void this.#dial();
-      return;
-    }
-    this.#refuseWaiting(AWAY);
+    this.#hopeful = false;
     this.#failures += 1;
-    const backoffMs = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** (this.#failures - 1));
+    this.#backOff();
+  }
+
+  #backOff(): void {
+    // The first failure after a connection was lost is the second in the row.
+    const exponent = Math.max(0, this.#failures - 2);
+    const backoffMs = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** exponent);
+    clearTimeout(this.#retry);
     this.#retry = setTimeout(() => void this.#dial(), backoffMs * (0.5 + Math.random() / 2));
   }
 

@@ -167,14 +167,19 @@ export class ForwardedStream {
     back.once("end", () => this.#backEnded());
     back.once("close", () => this.#backClosed());
     front.once("wantTrailers", () => this.#sendTrailers());
-    if (!endStream) {
-      front.on("data", this.#upload);
-      front.once("end", () => {
-        // A reset also ends the readable side; it must not look like a finished upload.
-        if (!front.aborted) {
-          back.end();
-        }
-      });
+    if (endStream) {
+      return;
+    }
+    const finish = (): void => {
+      // A reset also ends the readable side; it must not look like a finished upload.
+      if (!front.aborted) {
+        back.end();
+      }
+    };
+    if (front.readableEnded) {
+      finish();
+    } else {
+      front.on("data", this.#upload).once("end", finish);
     }
   }
 
@@ -254,7 +259,8 @@ export class ForwardedStream {
       return;
     }
     if (this.#status === undefined || !this.#front.headersSent) {
-      this.#reset(NGHTTP2_INTERNAL_ERROR);
+      // A reset may follow the end at once, and then its code is the answer.
+      setImmediate(() => this.#backClosed());
       return;
     }
     this.#over = true;
