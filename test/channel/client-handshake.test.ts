@@ -165,6 +165,24 @@ describe("a client that receives HelloReply", () => {
       );
     });
 
+    it("for the whole of both", async () => {
+      for (const cut of [0, 1]) {
+        const client = createClient({
+          verify: (evidence, binding) => {
+            const { challenge, userData, publicKey } = verifyPlainEvidence(evidence, binding);
+            const values = {
+              nonce: challenge!.subarray(0, 32 - cut),
+              userData: userData!.subarray(0, 59 + cut),
+              publicKey: publicKey!,
+            };
+            return readPlainEvidence(plainEvidence(values));
+          },
+        });
+        const reply = new ScriptedEnclave(backend).reply(client.hello());
+        await assert.rejects(client.receiveHello(reply), isChannelError("malformed-handshake"));
+      }
+    });
+
     it("for the length of the public key", async () => {
       await assert.rejects(
         upToFinish({ verify }, {}, {}, zeros(31)),

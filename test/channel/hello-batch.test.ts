@@ -257,6 +257,32 @@ describe("a batcher of hellos", () => {
     await later;
   });
 
+  it("has 4,096 unfinished handshakes unless told otherwise", async () => {
+    const attest = (request: BatchEvidenceRequest): Promise<Uint8Array> =>
+      Promise.resolve(plainEvidence(request));
+    const batcher = createBatcher(new SlowAttester(), { attest });
+    const hello = clients(1)[0]!.hello();
+    for (let i = 0; i < 4; i++) {
+      await Promise.all(Array.from({ length: 1024 }, async () => batcher.accept(hello)));
+    }
+    await assert.rejects(batcher.accept(hello), isChannelError("refused"));
+    assert.equal(batcher.unfinished, 4096);
+  });
+
+  it("keeps its own copy of a hello that waits", async () => {
+    const attester = new SlowAttester();
+    const batcher = createBatcher(attester);
+    const [first, second] = clients(2);
+    const accepted = [batcher.accept(first!.hello())];
+    const message = second!.hello();
+    accepted.push(batcher.accept(message));
+    message.fill(0);
+    attester.answer();
+    await settle();
+    attester.answer();
+    finish(second!, (await Promise.all(accepted))[1]!);
+  });
+
   it("counts no hello that it refused", async () => {
     const batcher = createBatcher(new SlowAttester());
     await assert.rejects(batcher.accept(new Uint8Array(0)), ChannelError);
