@@ -9,9 +9,13 @@ import { ERROR_TEXT } from "./handlers.ts";
 import type { Harness } from "./harness.ts";
 import { ACTION_KEY, CASE_KEY } from "./ledger.ts";
 import { startPlain } from "./plain-harness.ts";
+import { startSealed } from "./sealed-harness.ts";
 import { type BehaviorClient, behaviorDefinition, type PayloadInit } from "./service.ts";
 
-for (const [name, start] of [["plain grpc-js", startPlain]] as const) {
+for (const [name, start] of [
+  ["plain grpc-js", startPlain],
+  ["an attested channel", startSealed],
+] as const) {
   describe(`independent stubs over ${name}`, { timeout: 60_000 }, () => {
     let harness: Harness;
     let channel: grpc.ChannelInterface;

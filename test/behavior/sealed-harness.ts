@@ -1,0 +1,69 @@
+/** AttestedChannel, the host's proxy and EnclaveServer, with a forwarder before and behind the proxy. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as grpc from "@grpc/grpc-js";
+import { Simulator } from "../../attestation/nsm/simulator.ts";
+import { AttestedChannel } from "../../services/client/index.ts";
+import { EnclaveServer } from "../../services/enclave/index.ts";
+import { startProxy } from "../../services/proxy/index.ts";
+import { SILENT } from "../support/enclave.ts";
+import { Forwarder } from "../support/forwarder.ts";
+import { behaviorHandlers } from "./handlers.ts";
+import { type Harness, type Link, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { Ledger } from "./ledger.ts";
+import { BehaviorClient, behaviorDefinition } from "./service.ts";
+
+export async function startSealed(): Promise<Harness> {
+  const folder = mkdtempSync(join(tmpdir(), "sealed-"));
+  const [enclaveSocket, backSocket] = [join(folder, "enclave"), join(folder, "back")];
+  const ledger = new Ledger();
+  const simulator = await Simulator.create();
+  const server = new EnclaveServer({
+    attester: simulator,
+    maxReceiveMessageBytes: MESSAGE_LIMIT_BYTES,
+    logger: SILENT,
+  });
+  server.addService(behaviorDefinition, behaviorHandlers(ledger));
+  await server.listen(`unix:${enclaveSocket}`);
+  const back = await Forwarder.start({ path: enclaveSocket }, backSocket);
+  const proxy = await startProxy({ listen: "127.0.0.1:0", enclave: `unix:${backSocket}` });
+  const [host = "", port] = proxy.address.split(":");
+  const front = await Forwarder.start({ host, port: Number(port) });
+  return {
+    ledger,
+    links: [linkOf("client to proxy", front), linkOf("proxy to enclave", back)],
+    client(interceptors) {
+      const target = `127.0.0.1:${front.port}`;
+      const channel = new AttestedChannel(target, {
+        policy: simulator.policyOptions(),
+        maxReceiveMessageBytes: MESSAGE_LIMIT_BYTES,
+        channelOptions: {
+          "grpc.use_local_subchannel_pool": 1,
+          "grpc.initial_reconnect_backoff_ms": 100,
+          "grpc.max_reconnect_backoff_ms": 200,
+        },
+      });
+      return new BehaviorClient(target, grpc.credentials.createInsecure(), {
+        channelOverride: channel,
+        interceptors: [...(interceptors ?? [])],
+      });
+    },
+    async close() {
+      await front.down();
+      await proxy.close(0);
+      await back.down();
+      await server.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+function linkOf(name: string, forwarder: Forwarder): Link {
+  return {
+    name,
+    cut: () => forwarder.cut(),
+    down: () => forwarder.down(),
+    up: () => forwarder.up(),
+  };
+}
