@@ -1,4 +1,7 @@
-/** Appraisal: what a verified document says, against what the policy and the caller demand. */
+/**
+ * Appraisal (docs/protocol.md §A.9): what a verified document says, against what the policy and the
+ * caller demand.
+ */
 
 import { encodeHex, equalBytes, excerptHex, isAllZero } from "./bytes.ts";
 import type { AttestationDocument } from "./document.ts";

@@ -1,6 +1,6 @@
 /**
- * Strict CBOR (RFC 8949): a scanner that passes one narrow shape and nothing else, in front of a
- * general decoder. The decoder alone would accept duplicate keys, tags, floats, long-form lengths,
+ * Strict CBOR (RFC 8949; docs/protocol.md §A.3): a scanner that passes one narrow shape and nothing
+ * else, in front of a general decoder. The decoder alone would accept duplicate keys, tags, floats, long-form lengths,
  * broken UTF-8 and unbounded nesting, so the same statement would have many encodings.
  */
 

@@ -1,7 +1,7 @@
 /**
- * The chain of certificates from a pinned root down to the key that signed the evidence: linear and
- * in a fixed order, so nothing is searched for and nothing is built (RFC 5280 §6, without what AWS
- * does not use). CRL distribution points are ignored, as AWS demands.
+ * The chain of certificates from a pinned root down to the key that signed the evidence
+ * (docs/protocol.md §A.5, §A.6): linear and in a fixed order, so nothing is searched for and nothing
+ * is built. CRL distribution points are ignored, as AWS demands.
  */
 
 import type { CryptoBackend } from "../crypto/backend.ts";

@@ -1,6 +1,6 @@
 /**
- * The one shape of X.509 certificate that endorses an enclave (RFC 5280): version 3, a P-384 key,
- * signed with ecdsa-with-SHA384. Whatever else a certificate can be is refused, not skipped.
+ * The one shape of X.509 certificate that endorses an enclave (RFC 5280; docs/protocol.md §A.5):
+ * version 3, a P-384 key, signed with ecdsa-with-SHA384. Whatever else a certificate can be is refused, not skipped.
  */
 
 import { encodeHex } from "./bytes.ts";

@@ -1,6 +1,6 @@
 /**
- * The envelope of evidence: an untagged or tagged COSE_Sign1 (RFC 9052 §4.2) whose headers are
- * compared as bytes, never decoded. There is one algorithm, so there is nothing to negotiate and
+ * The envelope of evidence (docs/protocol.md §A.2): a COSE_Sign1 (RFC 9052 §4.2), tagged or not, whose
+ * headers are compared as bytes, never decoded. There is one algorithm, so there is nothing to negotiate and
  * nothing for an attacker to choose.
  */
 
@@ -18,7 +18,7 @@ const signatureBytes = 96;
 const protectedHeader = Uint8Array.of(0x44, 0xa1, 0x01, 0x38, 0x22);
 const unprotectedHeader = Uint8Array.of(0xa0);
 const arrayOfFour = Uint8Array.of(0x84);
-/** Sig_structure = ["Signature1", protected, external_aad = h'', payload], up to the payload. */
+/** Sig_structure = ["Signature1", protected, external_aad = h'', payload], up to the payload (§A.7). */
 const signaturePrefix = Uint8Array.of(
   ...arrayOfFour,
   0x6a,

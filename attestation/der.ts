@@ -116,8 +116,7 @@ export class DerReader {
 /** The bytes of a positive INTEGER without its sign byte. Refuses zero and what is not minimal. */
 export function readPositiveInteger(reader: DerReader): Uint8Array {
   const bytes = readUnsignedInteger(reader);
-  if (bytes.length === 1 && bytes[0] === 0)
-    reader.refuse("expected a positive integer, received 0");
+  if (bytes[0] === 0) reader.refuse("expected a positive integer, received 0");
   return bytes;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What ties a document to one enclave on one instance: its module_id, the name in its leaf
- * certificate, PCR4 and the time. Genuine documents have held to this for years; AWS does not
+ * What ties a document to one enclave on one instance (docs/protocol.md §A.8): its module_id, the
+ * name in its leaf certificate, PCR4 and the time. Genuine documents have held to this for years; AWS does not
  * promise it, so a policy can switch it off.
  */
 

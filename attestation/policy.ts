@@ -1,4 +1,7 @@
-/** The appraisal policy: what a relying party demands of evidence, checked when it is made. */
+/**
+ * The appraisal policy (docs/protocol.md §A.1): what a relying party demands of evidence, checked
+ * when it is made.
+ */
 
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { decodePem } from "./pem.ts";

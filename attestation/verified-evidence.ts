@@ -1,6 +1,6 @@
 /**
- * The verifier. Evidence goes in as bytes; what comes out is the only object through which the rest
- * of the project learns what an enclave claims (docs/protocol.md §4, §12).
+ * The verifier (docs/protocol.md, appendix A). Evidence goes in as bytes; what comes out is the only
+ * object through which the rest of the project learns what an enclave claims.
  */
 
 import { defaultBackend } from "#default-backend";

@@ -1,5 +1,5 @@
 /**
- * Chains of certificate authorities that were verified before. Most of the work on a document is
+ * Chains of certificate authorities that were verified before (docs/protocol.md §A.6). Most of the work on a document is
  * their signatures, and a relying party meets the same few authorities for hours.
  */
 

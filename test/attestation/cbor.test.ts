@@ -24,6 +24,7 @@ describe("strict CBOR", () => {
     ["64 f0908591", "\u{10151}", "a text beyond the basic plane"],
     ["f6", null, "null"],
     ["82 00 81 81 00", [0, [[0]]], "arrays three deep"],
+    ["a1 00 a1 00 a0", new Map([[0, new Map([[0, new Map()]])]]), "maps three deep"],
     [
       "a2 00 f6 61 61 40",
       new Map<unknown, unknown>([
@@ -77,6 +78,7 @@ describe("strict CBOR", () => {
     ["a1 f6 00", /neither text nor integer/, "null as key"],
     ["a1 20 00", /neither text nor integer/, "a negative key"],
     ["c0 60", /tag/, "a date"],
+    ["df 00", /information 31/, "a tag of indefinite length"],
     ["c2 41 01", /tag/, "a bignum"],
     ["d9 d9f7 00", /tag/, "the tag that says CBOR"],
     ["d9 dfff 00", /tag/, "a record of the decoder's own"],
@@ -103,6 +105,7 @@ describe("strict CBOR", () => {
     const outer = { ...shape, indefiniteOuterMap: true };
     it("decodes it", () => {
       assert.deepEqual(decodeCbor(hex("bf 00 01 ff"), outer), new Map([[0, 1]]));
+      assert.deepEqual(decodeCbor(hex("bf ff"), outer), new Map());
     });
     for (const [digits, message] of [
       ["bf 00 01", /received the end/],
@@ -119,7 +122,11 @@ describe("strict CBOR", () => {
   });
 
   it("decodes booleans where the shape has them", () => {
-    assert.deepEqual(decodeCbor(hex("82 f4 f5"), { ...shape, booleans: true }), [false, true]);
+    const booleans = { ...shape, booleans: true };
+    assert.deepEqual(decodeCbor(hex("82 f4 f5"), booleans), [false, true]);
+    for (const digits of ["f7", "e0", "f8 20", "f9 3c00", "ff"]) {
+      assert.throws(() => decodeCbor(hex(digits), booleans), hasCode("malformed-evidence"));
+    }
   });
 
   it("gives the code that the shape names", () => {

@@ -9,6 +9,15 @@ import {
 } from "../../attestation/nsm/simulated-certificate.ts";
 import type { CryptoBackend } from "../../crypto/backend.ts";
 import { nodeBackend } from "../../crypto/node.ts";
+import {
+  basicConstraintsType,
+  certificate,
+  der,
+  extension,
+  hex,
+  keyUsageType,
+  sequence,
+} from "../support/der.ts";
 import { hasCode } from "../support/error-code.ts";
 
 const nowMs = Date.UTC(2026, 5, 1);
@@ -159,6 +168,13 @@ describe("a chain of certificates", () => {
       refuses(chain({ [name]: { keyUsage: leafUsage } }), /keyCertSign/);
     });
   }
+
+  it("has no authority whose basicConstraints are not critical", () => {
+    const unmarked = extension(basicConstraintsType, sequence(der(1, hex("ff"))));
+    const signing = extension(keyUsageType, der(3, hex("0186")), true);
+    const lax = certificate({ extensions: [unmarked, signing] });
+    refuses([{ ...root, certificate: lax }, leaf], /basicConstraints, critical/);
+  });
 
   it("has no leaf that is an authority or may not sign documents", () => {
     refuses(chain({ leaf: { basicConstraints: { cA: true } } }), /no certificate authority/);

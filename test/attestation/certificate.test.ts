@@ -68,6 +68,7 @@ describe("a certificate", () => {
 
   describe("is accepted with", () => {
     for (const [what, changes] of [
+      ["an extension of 128 bytes", { extensions: [extension("550400", new Uint8Array(128))] }],
       [
         "an unknown extension that is not critical",
         { extensions: [extension("550400", hex("0500"))] },
@@ -156,6 +157,7 @@ describe("a certificate", () => {
       ["version 1 in full", { version: der(0xa0, integer(0)) }, /version 3/],
       ["version 2", { version: der(0xa0, integer(1)) }, /version 3/],
       ["two versions", { version: der(0xa0, integer(2), integer(2)) }, /expected the end/],
+      ["a version of 512", { version: der(0xa0, integer(2, 0)) }, /version 3/],
       ["a version of two bytes", { version: der(0xa0, integer(0, 2)) }, /version 3/],
       ["serial number 0", { serialNumber: integer(0) }, /positive integer/],
       ["a negative serial number", { serialNumber: integer(0x80) }, /0 or more/],
@@ -284,6 +286,14 @@ describe("a certificate", () => {
       ],
       ["a unique identifier", { trailer: der(0x81, hex("00")) }, /expected the end/],
       ["extensions twice", { trailer: der(0xa3, sequence(unknown)) }, /expected the end/],
+      [
+        "two lists of extensions",
+        {
+          extensions: undefined,
+          trailer: der(0xa3, sequence(extension("550400", hex(""))), sequence()),
+        },
+        /expected the end/,
+      ],
       ["no extension in the field", { extensions: [] }, /received the end/],
       [
         "a critical extension that is unknown",
@@ -354,7 +364,8 @@ describe("a certificate", () => {
       ["an empty keyUsage", usage(""), /1 to 9 bits/],
       ["keyUsage of 8 unused bits", usage("0880"), /1 to 9 bits/],
       ["keyUsage of 17 bits", usage("07800080"), /1 to 9 bits/],
-      ["keyUsage with a bit among the unused", usage("0384"), /zero bits/],
+      ["keyUsage with a bit among the unused", usage("038c"), /zero bits/],
+      ["keyUsage with a bit in place of the only unused", usage("0187"), /zero bits/],
       ["keyUsage with a zero bit at its end", usage("0184"), /zero bits/],
       ["keyUsage of zeros", usage("0000"), /zero bits/],
       [
@@ -414,6 +425,9 @@ describe("a certificate", () => {
     ["0204", false, true],
     ["0186", true, true],
     ["0640", false, false],
+    ["0001", false, false],
+    ["007b", false, false],
+    ["0085", true, true],
     ["070080", false, false],
     ["078480", true, true],
   ] as const) {

@@ -40,15 +40,29 @@ describe("the envelope", () => {
     assert.deepEqual(envelope, parseEnvelope(whole));
   });
 
-  it("takes a payload of 16384 bytes", () => {
-    const bytes = join(head, hex("59 4000"), new Uint8Array(16_384), signature);
-    assert.equal(parseEnvelope(bytes).payload.length, 16_384);
-  });
+  for (const [length, lengthHead] of [
+    [23, "57"],
+    [24, "58 18"],
+    [255, "58 ff"],
+    [256, "59 0100"],
+    [16_384, "59 4000"],
+  ] as const) {
+    it(`takes a payload of ${length} bytes`, () => {
+      const bytes = join(head, hex(lengthHead), new Uint8Array(length), signature);
+      assert.equal(parseEnvelope(bytes).payload.length, length);
+    });
+  }
 
   const malformed: readonly (readonly [name: string, bytes: Uint8Array, message: RegExp])[] = [
     ["nothing", hex(""), /1 to 20000 bytes, received 0/],
     ["too much", new Uint8Array(maxEvidenceBytes + 1), /received 20001/],
+    [
+      "as much as there may be of something else",
+      new Uint8Array(maxEvidenceBytes),
+      /array of four/,
+    ],
     ["null", hex("f6"), /array of four/],
+    ["an array of four of nothing", hex("84"), /protected header .* received the end/],
     ["an array of three", join(hex("83"), whole.subarray(1)), /array of four/],
     [
       "an array of indefinite length",
@@ -71,6 +85,7 @@ describe("the envelope", () => {
     ["an unprotected alg", join(hex("84 44 a1013822 a1013822"), payload, signature), /unprotected/],
     ["an unprotected null", join(hex("84 44 a1013822 f6"), payload, signature), /unprotected/],
     ["an unprotected bf ff", join(hex("84 44 a1013822 bfff"), payload, signature), /unprotected/],
+    ["an integer as payload", join(head, hex("03 010203"), signature), /byte string, received 03/],
     ["no payload", join(head, hex("f6"), signature), /payload as a byte string, received f6/],
     ["a payload of text", join(head, hex("63 616263"), signature), /payload as a byte string/],
     ["a payload in chunks", join(head, hex("5f 41 00 ff"), signature), /payload as a byte string/],

@@ -93,6 +93,7 @@ describe("the attestation document", () => {
       ],
       ["a certificate of 1024 bytes", { certificate: bytes(1024) }],
       ["a cabundle of 8", { cabundle: Array.from({ length: 8 }, () => bytes(1)) }],
+      ["a module_id of 256 characters", { module_id: "i".repeat(256) }],
       ["the first millisecond", { timestamp: 1 }],
       ["the last millisecond", { timestamp: BigInt(Number.MAX_SAFE_INTEGER) }],
     ] as const) {

@@ -11,6 +11,9 @@ const prime =
   "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff";
 const order =
   "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973";
+/** The x of a point whose y is 1. */
+const xOfOne =
+  "2261b2bf605c22f2f3aef6338719b2c486388ad5240719a5257315969ef01ba27f0a104c89704773a81fdabee6ab5c78";
 const zero = "00".repeat(48);
 const hex = (digits: string) => decodeHex(digits)!;
 const digitsOf = (value: bigint) => value.toString(16).padStart(96, "0");
@@ -46,6 +49,8 @@ describe("points of P-384", () => {
     const [x, y] = smallPoint(p);
     assert.ok(isPoint(hex(`04${digitsOf(x)}${digitsOf(y)}`)));
     assert.ok(!isPoint(hex(`04${digitsOf(x + p)}${digitsOf(y)}`)));
+    assert.ok(isPoint(hex(`04${xOfOne}${digitsOf(1n)}`)));
+    assert.ok(!isPoint(hex(`04${xOfOne}${digitsOf(1n + p)}`)));
   });
 });
 

@@ -118,6 +118,7 @@ describe("a policy", () => {
     assert.ok(!Policy.is(Object.create(Policy.prototype)));
     assert.ok(!Policy.is(factsOf(policy)));
     assert.ok(!Policy.is(undefined));
+    assert.ok(!Policy.is(null));
     const policyShape = factsOf(policy) as Omit<Policy, "root">;
     // @ts-expect-error: an object of the same shape is no policy.
     const lookAlike: Policy = { ...policyShape, root: policy.root };

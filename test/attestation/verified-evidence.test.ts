@@ -8,6 +8,7 @@ import { portableBackend } from "../../crypto/portable.ts";
 import { hasCode } from "../support/error-code.ts";
 import {
   instanceId,
+  leafNotBeforeMs,
   moduleId,
   region,
   registersWith,
@@ -25,6 +26,9 @@ const policyWith = (options: PolicyOptions = {}) =>
     ...options,
   });
 const policy = policyWith();
+/** Has all that can be seen of a policy. */
+const lookAlikeOf = (original: Policy): Policy =>
+  Object.fromEntries([...Object.entries(original), ["root", original.root]]) as unknown as Policy;
 const challenge = new Uint8Array(16).fill(0xc4);
 const userData = Uint8Array.of(1, 2, 3);
 const publicKey = new Uint8Array(32).fill(9);
@@ -149,7 +153,7 @@ describe("the instance binding", () => {
     ],
     [
       "a time before its leaf",
-      signedEvidence({ timestampMs: now - 4000 }),
+      signedEvidence({ timestampMs: leafNotBeforeMs - 1 }),
       "instance-mismatch",
       /timestamp/,
     ],
@@ -160,6 +164,10 @@ describe("the instance binding", () => {
       verify(bytes, { policy: unbound });
     });
   }
+
+  it("takes the first millisecond of its leaf", () => {
+    verify(signedEvidence({ timestampMs: leafNotBeforeMs }));
+  });
 
   it("refuses a time after its leaf", () => {
     const { certificateNotAfterMs: end } = verify(signedEvidence()).claims;
@@ -217,6 +225,7 @@ describe("the order of the checks", () => {
 
 describe("arguments that cannot be meant", () => {
   const bytes = signedEvidence({ nonce: new Uint8Array(15) });
+  const lookAlike = lookAlikeOf(policy);
   const refused: readonly (readonly [
     string,
     unknown,
@@ -227,7 +236,8 @@ describe("arguments that cannot be meant", () => {
     ["evidence as a list", [...bytes], {}, TypeError],
     ["no policy", bytes, { policy: undefined }, TypeError],
     ["options in the place of a policy", bytes, { policy: { referenceValues: [] } }, TypeError],
-    ["a policy by its looks", bytes, { policy: Object.create(policy) as Policy }, TypeError],
+    ["a policy by its looks", bytes, { policy: lookAlike }, TypeError],
+    ["an heir of a policy", bytes, { policy: Object.create(policy) as Policy }, TypeError],
     ["a challenge of 15 bytes", bytes, { challenge: new Uint8Array(15) }, RangeError],
     ["an empty challenge", bytes, { challenge: new Uint8Array() }, RangeError],
     ["a challenge of text", bytes, { challenge: "0123456789abcdef" }, TypeError],
@@ -278,5 +288,6 @@ describe("kept evidence", () => {
 
   it("is not appraised by what is no policy", () => {
     assert.throws(() => evidence.reappraise({} as Policy), TypeError);
+    assert.throws(() => evidence.reappraise(lookAlikeOf(policy)), TypeError);
   });
 });

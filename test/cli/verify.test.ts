@@ -12,6 +12,7 @@ import {
   moduleId,
   registersWith,
   rootOfSignedEvidence,
+  rootPemOfSignedEvidence,
   signedAtMs,
   signedEvidence,
 } from "../support/signed-evidence.ts";
@@ -39,10 +40,7 @@ function run(args: readonly string[], input: Uint8Array = new Uint8Array()) {
 const nonce = new Uint8Array(32).fill(0xc4);
 const evidence = signedEvidence({ nonce, publicKey: new Uint8Array(32).fill(9) });
 const evidenceFile = file("evidence.bin", evidence);
-const root = file(
-  "root.pem",
-  `-----BEGIN CERTIFICATE-----\n${Buffer.from(rootOfSignedEvidence).toString("base64")}\n-----END CERTIFICATE-----\n`,
-);
+const root = file("root.pem", rootPemOfSignedEvidence);
 const at = ["--at", `${signedAtMs}`];
 const here = ["--root", root, ...at];
 const verify = (...args: readonly string[]) => run(["verify", evidenceFile, ...here, ...args]);

@@ -11,8 +11,17 @@ export const signedAtMs: number = Date.UTC(2026, 2, 14, 15, 9, 26, 535);
 
 const chain = new SimulatedChain({ moduleId, region }, signedAtMs);
 
+/** When the leaf's validity begins. */
+export const leafNotBeforeMs: number = chain.at(signedAtMs).leaf.notBeforeMs;
+
 /** DER of the chain's root. */
 export const rootOfSignedEvidence: Uint8Array = chain.root.certificate;
+
+/** The same as text. */
+export const rootPemOfSignedEvidence: string = `-----BEGIN CERTIFICATE-----
+${Buffer.from(rootOfSignedEvidence).toString("base64")}
+-----END CERTIFICATE-----
+`;
 
 /** Every register that hardware reports: PCR0 to 2 filled with 1, 2, 3; PCR4 of the instance. */
 export function registersWith(
