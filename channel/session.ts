@@ -25,8 +25,11 @@ import type { SessionEvents, SessionOptions } from "./session-options.ts";
 import { Turns } from "./turns.ts";
 import { ALERT, Violation, type AlertCode } from "./violation.ts";
 
-/** Bytes of frames in one record: what a small call that comes next waits behind. */
-const RECORD_BYTES = 65_536;
+/**
+ * Bytes of frames in one record: what a small call that comes next waits behind. A message of 64 KiB
+ * fits whole, and Padmé adds nothing.
+ */
+const RECORD_BYTES = 67_583;
 const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const record = new RecordBuffer();
 
