@@ -12,7 +12,7 @@ export function sealFinished(key: SealingKey, aad: Uint8Array, plaintext: Uint8A
   const sealed = new Uint8Array(plaintext.length + TAG_BYTES);
   sealed.set(plaintext);
   key.aead.seal(key.iv, sealed, aad);
-  key.aead.destroy();
+  erase(key);
   return sealed;
 }
 
@@ -23,9 +23,14 @@ export function sealFinished(key: SealingKey, aad: Uint8Array, plaintext: Uint8A
  */
 export function openFinished(key: SealingKey, aad: Uint8Array, sealed: Uint8Array): Uint8Array {
   const plaintext = key.aead.open(key.iv, sealed, aad);
-  key.aead.destroy();
+  erase(key);
   if (plaintext === undefined) {
     throw new ChannelError("authentication-failed", "the peer's confirmation does not open");
   }
   return plaintext;
+}
+
+function erase({ aead, iv }: SealingKey): void {
+  aead.destroy();
+  iv.fill(0);
 }

@@ -62,7 +62,7 @@ export class HelloBatcher {
   constructor(options: HelloBatcherOptions) {
     const { suites, appInfo = new Uint8Array(0), verifyCaller } = options;
     if (suites.length === 0) throw new RangeError("an enclave needs at least one suite");
-    this.#options = options;
+    this.#options = { ...options, suites: [...suites] };
     this.#enclaveParams = encode(EnclaveParamsSchema, {
       versions: [VERSION],
       suites: [...suites],
@@ -117,7 +117,7 @@ export class HelloBatcher {
   }
 
   async #answer(hellos: readonly WaitingHello[]): Promise<void> {
-    const { backend, attest } = this.#options;
+    const { backend, suites, attest, verifyCaller } = this.#options;
     const enclaveParams = this.#enclaveParams;
     const tree = new MerkleTree(
       backend,
@@ -138,8 +138,9 @@ export class HelloBatcher {
     }
     let holders = hellos.length;
     const batch: AnsweredBatch = {
-      ...this.#options,
-      verifyCaller: this.#options.verifyCaller,
+      backend,
+      suites,
+      verifyCaller,
       keyPair,
       enclaveParams,
       evidence,

@@ -20,7 +20,7 @@ export interface SealingKey {
 const KEY_BYTES = 32;
 const IV_BYTES = 12;
 /** Bytes of a traffic secret and of the exporter's. */
-export const SECRET_BYTES = 32;
+const SECRET_BYTES = 32;
 
 /** hs = Export("sealrpc1 hs " direction ‖ th2, 44): the key that seals one Finished message. */
 export function handshakeKey(
