@@ -73,6 +73,17 @@ const unaryActions: Record<
   "fail-by-event"(_seen, call) {
     call.emit("error", Object.assign(new Error("x"), failure(call.request.payload?.number ?? 0)));
   },
+  twice(_seen, call, answer) {
+    answer(null, { payload: call.request.payload ?? {} });
+    answer(null, { payload: { text: "again" } });
+    answer(failure(grpc.status.INTERNAL));
+  },
+  async "headers-first"(seen, call, answer) {
+    call.sendMetadata(echoed(call.metadata, "echo-"));
+    await seen.when("released");
+    call.sendMetadata(failureTrailers());
+    answer(null, { payload: call.request.payload ?? {} });
+  },
   throw() {
     throw new Error("thrown by the handler");
   },

@@ -46,6 +46,28 @@ const judging: grpc.Interceptor = (options, nextCall) =>
     },
   });
 
+/** On the server of every harness: refuses, or marks what comes in and goes out. */
+export const serverInterceptor: grpc.ServerInterceptor = (method, call) =>
+  new grpc.ServerInterceptingCall(call, {
+    start(next) {
+      next({
+        onReceiveMetadata(metadata, deliver) {
+          if (metadata.get("unwelcome").length > 0) {
+            const code = grpc.status.PERMISSION_DENIED;
+            call.sendStatus({ code, details: "not welcome", metadata: null });
+            return;
+          }
+          metadata.set("to-method", method.path);
+          deliver(metadata);
+        },
+      });
+    },
+    sendMetadata(metadata, next) {
+      metadata.set("from-method", method.path);
+      next(metadata);
+    },
+  });
+
 export function interceptorCases(way: Way): void {
   it("lets an interceptor change metadata and messages", async () => {
     const client = way.client([changing]);
@@ -88,6 +110,26 @@ export function interceptorCases(way: Way): void {
     assert.equal(status.code, grpc.status.UNAUTHENTICATED);
     assert.equal(status.details, "judged");
     client.close();
+  });
+
+  it("lets an interceptor of the server change metadata both ways", async () => {
+    const { id, observed } = unary(way.stub, { action: "bare" });
+    const { headers } = await observed;
+    assert.deepEqual(headers?.get("from-method"), ["/behavior.v1.BehaviorService/Unary"]);
+    const { metadata } = await way.ledger.call(id);
+    assert.deepEqual(metadata.get("to-method"), ["/behavior.v1.BehaviorService/Unary"]);
+  });
+
+  it("lets an interceptor of the server refuse a call, and runs nothing", async () => {
+    const metadata = new grpc.Metadata();
+    metadata.set("unwelcome", "yes");
+    for (const start of [unary, chat]) {
+      const { id, observed } = start(way.stub, { action: "echo", metadata });
+      const { status } = await observed;
+      assert.equal(status.code, grpc.status.PERMISSION_DENIED);
+      assert.equal(status.details, "not welcome");
+      assert.equal(way.ledger.runs(id).length, 0);
+    }
   });
 
   it("adds what call credentials give, and tells them the service", async () => {

@@ -1,5 +1,6 @@
 /** Metadata: to the handler, back as headers, and as trailers. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { it } from "./case.ts";
 import * as grpc from "@grpc/grpc-js";
 import { chat, collect, expand, type Observed, unary } from "./calls.ts";
@@ -74,6 +75,23 @@ export function metadataCases(way: Way): void {
       .observed;
     assert.deepEqual(messages, []);
     assertCarried(status.metadata, "trailing");
+  });
+
+  it("comes back before the answer, when the handler sends it before", async () => {
+    const metadata = entries("echo");
+    const { id, call, observed } = unary(way.stub, { action: "headers-first", metadata });
+    const [headers] = (await once(call, "metadata")) as [grpc.Metadata];
+    assertCarried(headers, "echo");
+    (await way.ledger.call(id)).release();
+    const { headers: only, status } = await observed;
+    assert.deepEqual(only?.get("failure"), [], "headers that are sent again are ignored");
+    assert.equal(status.code, grpc.status.OK);
+  });
+
+  it("does not come with a bare error", async () => {
+    const { headers, status } = await unary(way.stub, { action: "fail-plainly" }).observed;
+    assert.equal(headers, undefined);
+    assert.equal(status.code, grpc.status.UNKNOWN);
   });
 
   it("carries 6 KiB in one value", async () => {

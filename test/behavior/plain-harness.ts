@@ -3,12 +3,16 @@ import * as grpc from "@grpc/grpc-js";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
 import { type Harness, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
 import { BehaviorClient, behaviorDefinition } from "./service.ts";
 
 export async function startPlain(): Promise<Harness> {
   const ledger = new Ledger();
-  const server = new grpc.Server({ "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES });
+  const server = new grpc.Server({
+    "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES,
+    interceptors: [serverInterceptor],
+  });
   server.addService(behaviorDefinition, behaviorHandlers(ledger));
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>

@@ -11,6 +11,7 @@ import { SILENT } from "../support/enclave.ts";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
 import { type Harness, type Link, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
 import { BehaviorClient, behaviorDefinition } from "./service.ts";
 
@@ -22,6 +23,7 @@ export async function startSealed(): Promise<Harness> {
   const server = new EnclaveServer({
     attester: simulator,
     maxReceiveMessageBytes: MESSAGE_LIMIT_BYTES,
+    interceptors: [serverInterceptor],
     logger: SILENT,
   });
   server.addService(behaviorDefinition, behaviorHandlers(ledger));

@@ -42,6 +42,12 @@ export function unaryCases(way: Way): void {
     assert.equal(typeof seen.peer, "string");
   });
 
+  it("tells the handler the authority that the call names", async () => {
+    const { id, observed } = unary(way.stub, { action: "bare", host: "other.example:7" });
+    await observed;
+    assert.equal((await way.ledger.call(id)).host, "other.example:7");
+  });
+
   it("runs the handler once for one call", async () => {
     const { id, observed } = unary(way.stub, { action: "bare" });
     await observed;
