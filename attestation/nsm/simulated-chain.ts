@@ -12,7 +12,7 @@ const HOUR_MS = 3600 * SECOND_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /** The common name of every simulator's root. A policy refuses it where a real root is wanted. */
-export const SIMULATOR_ROOT_NAME = "sealrpc simulator root";
+const SIMULATOR_ROOT_NAME = "sealrpc simulator root";
 
 /** The end of a leaf's life that a new document must not reach. */
 const LEAF_RESERVE_MS = 15 * 60 * SECOND_MS;

@@ -11,6 +11,7 @@ export function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array
 
 export const BIT_STRING = 0x03;
 export const SEQUENCE = 0x30;
+export const SET = 0x31;
 
 /** The elements inside a constructed element, whole. */
 export function children(element: Uint8Array): Uint8Array[] {

@@ -9,7 +9,7 @@ import {
   squareRoot,
 } from "../../support/p384-numbers.ts";
 import { hex, join } from "../../support/raw-cbor.ts";
-import { BIT_STRING, children, contentOf, der, SEQUENCE } from "../../support/raw-der.ts";
+import { BIT_STRING, children, contentOf, der, SEQUENCE, SET } from "../../support/raw-der.ts";
 import {
   algorithm,
   basicConstraints,
@@ -36,8 +36,9 @@ import type { Attack } from "./attack.ts";
 import { at, under } from "./chain.ts";
 
 const EC_PUBLIC_KEY = "1.2.840.10045.2.1";
-/** OBJECT IDENTIFIER of secp384r1 and of secp256r1. */
+/** OBJECT IDENTIFIER of secp384r1, secp521r1 and secp256r1. */
 const P384 = hex("06052b81040022");
+const P521 = hex("06052b81040023");
 const P256 = hex("06082a8648ce3d030107");
 
 /** One certificate that signs documents, and one that signs certificates. */
@@ -89,14 +90,26 @@ const extensions: readonly Attack[] = [
   under("ch-zonal-basic-constraints-boolean-01", {
     zonal: withExtension(extension(x509.id_ce_basicConstraints, true, hex("3006 010101 020101"))),
   }),
+  under("ch-zonal-basic-constraints-boolean-of-2-bytes", {
+    zonal: withExtension(extension(x509.id_ce_basicConstraints, true, hex("3007 0102ff00 020101"))),
+  }),
   under("ch-leaf-basic-constraints-explicit-false", {
     leaf: withExtension(extension(x509.id_ce_basicConstraints, true, hex("3003 010100"))),
   }),
   under("ch-leaf-key-usage-empty", {
     leaf: withExtension(extension(x509.id_ce_keyUsage, false, hex("030100"))),
   }),
+  under("ch-leaf-key-usage-of-32-bits", {
+    leaf: withExtension(extension(x509.id_ce_keyUsage, false, hex("0305 00 80010001"))),
+  }),
+  under("ch-leaf-key-usage-with-zero-bits-at-its-end", {
+    leaf: withExtension(extension(x509.id_ce_keyUsage, false, hex("0302 00 c0"))),
+  }),
+  under("ch-leaf-key-usage-with-unused-bits-set", {
+    leaf: withExtension(extension(x509.id_ce_keyUsage, false, hex("0302 06 c1"))),
+  }),
   under("ch-leaf-key-usage-as-octets", {
-    leaf: withExtension(extension(x509.id_ce_keyUsage, false, hex("0401c0"))),
+    leaf: withExtension(extension(x509.id_ce_keyUsage, false, hex("0402 06c0"))),
   }),
   under("ch-leaf-key-usage-trailing-byte", {
     leaf: withExtension(extension(x509.id_ce_keyUsage, false, hex("030206c000"))),
@@ -200,6 +213,11 @@ const encoding: readonly Attack[] = [
   ),
   ...at(
     BOTH,
+    "version-513",
+    part("version", () => hex("a004 02020200")),
+  ),
+  ...at(
+    BOTH,
     "version-long-form",
     part("version", () => hex("a004 02020002")),
   ),
@@ -222,6 +240,40 @@ const encoding: readonly Attack[] = [
     BOTH,
     "serial-long-form",
     part("serial", () => hex("02020001")),
+  ),
+  ...at(
+    BOTH,
+    "serial-length-long-form",
+    part("serial", () => hex("028101 01")),
+  ),
+  ...at(
+    BOTH,
+    "serial-as-enumerated",
+    part("serial", () => hex("0a0101")),
+  ),
+  ...at(
+    BOTH,
+    "outside-a-sequence",
+    certificateBytes((certificate) => der(SET, contentOf(certificate))),
+  ),
+  ...at(
+    BOTH,
+    "subject-with-a-long-tag",
+    part("subject", (subject) => {
+      const [country, organization, unit, name] = children(subject);
+      const [type] = children(children(unit!)[0]!);
+      const value = hex("1f 02 4142");
+      const strange = der(SET, der(SEQUENCE, type!, value));
+      return der(SEQUENCE, country!, organization!, strange, name!);
+    }),
+  ),
+  ...at(
+    ["leaf"],
+    "subject-with-two-names",
+    part("subject", (subject) => {
+      const parts = children(subject);
+      return der(SEQUENCE, ...parts, parts.at(-1)!);
+    }),
   ),
   ...at(
     BOTH,
@@ -330,6 +382,11 @@ const signatures: readonly Attack[] = [
     BOTH,
     "signature-r-n",
     numbers((_, s) => [CURVE_ORDER, s]),
+  ),
+  ...at(
+    BOTH,
+    "signature-r-of-49-bytes",
+    numbers((r, s) => [r + 2n ** 384n, s]),
   ),
   ...at(
     BOTH,
@@ -499,6 +556,16 @@ const keys: readonly Attack[] = [
     "key-info-with-a-trailing-element",
     part("key", (element) => der(SEQUENCE, contentOf(element), hex("0500"))),
   ),
+  ...at(
+    BOTH,
+    "key-with-unused-bits",
+    part("key", (element) => {
+      const [kind, bits] = children(element);
+      return der(SEQUENCE, kind!, der(BIT_STRING, contentOf(bits!).with(0, 1)));
+    }),
+  ),
+  ...at(BOTH, "key-of-p-521-by-name", keyAlgorithm(algorithm(EC_PUBLIC_KEY, bufferOf(P521)))),
+  ...at(BOTH, "key-of-no-algorithm", keyAlgorithm(algorithm("1.2.840.10045.2.2", bufferOf(P384)))),
   ...at(BOTH, "key-for-ecdh", keyAlgorithm(algorithm("1.3.132.1.12", bufferOf(P384)))),
   ...at(BOTH, "key-without-parameters", keyAlgorithm(algorithm(EC_PUBLIC_KEY))),
   ...at(BOTH, "key-of-an-implicit-curve", keyAlgorithm(algorithm(EC_PUBLIC_KEY, null))),

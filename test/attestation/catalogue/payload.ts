@@ -261,6 +261,7 @@ const identity = [
   leafNamed("pl-leaf-name-of-another-enclave", `${MODULE_ID.replace(/.$/, "0")}.eu-west-1.aws`),
   leafNamed("pl-leaf-name-longer", `${MODULE_ID}0.eu-west-1.aws`),
   leafNamed("pl-leaf-name-without-region", `${MODULE_ID}.aws`),
+  leafNamed("pl-leaf-name-with-another-end", `${MODULE_ID}.eu-west-1.com`),
   leafNamed("pl-leaf-name-in-another-domain", `${MODULE_ID}.eu-west-1.aws.example`),
   changed(
     "pl-nitrotpm-pcrs-alone",
