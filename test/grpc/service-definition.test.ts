@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
 import { create, isMessage } from "@bufbuild/protobuf";
+import type { DescService } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type * as grpc from "@grpc/grpc-js";
 
 import {
@@ -68,6 +70,18 @@ describe("a service definition of a protobuf-es descriptor", () => {
       assert.throws(() => serialize(value), TypeError);
     });
   }
+
+  it("carries the idempotency level that the method declares", () => {
+    const declared = (idempotency: MethodOptions_IdempotencyLevel): object => {
+      const method = { ...BehaviorService.method.unary, idempotency };
+      const service = { ...BehaviorService, methods: [method] } as unknown as DescService;
+      return Object.values(serviceDefinition(service))[0]?.options ?? {};
+    };
+    const { NO_SIDE_EFFECTS, IDEMPOTENT, IDEMPOTENCY_UNKNOWN } = MethodOptions_IdempotencyLevel;
+    assert.deepEqual(declared(NO_SIDE_EFFECTS), { idempotencyLevel: "NO_SIDE_EFFECTS" });
+    assert.deepEqual(declared(IDEMPOTENT), { idempotencyLevel: "IDEMPOTENT" });
+    assert.deepEqual(declared(IDEMPOTENCY_UNKNOWN), {});
+  });
 
   it("is what grpc-js takes for a service", () => {
     const accepted: grpc.ServiceDefinition = definition;
