@@ -51,7 +51,6 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
   readonly #authority: string;
   #listener: Listener | undefined;
   #request: Message | undefined;
-  #started = false;
   #halfClosed = false;
   #headersSent = false;
   #over = false;
@@ -131,7 +130,7 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
     this.#over = true;
     this.#cancelReason = reason;
     this.#request = undefined;
-    if (this.#started) this.#finish();
+    this.#finish();
   }
 
   // What the interceptors and the handler's call object ask for.
@@ -231,7 +230,6 @@ export class BaseCall implements ServerInterceptingCallInterface, EnclaveCallEve
   }
 
   #begin(): void {
-    this.#started = true;
     this.#tell(() => {
       const call = this.#settings.interceptors.reduce<ServerInterceptingCallInterface>(
         (inner, intercept) => intercept(this.method.definition, inner),

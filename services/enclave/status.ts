@@ -33,7 +33,7 @@ export function statusOf(error: unknown, trailers?: Metadata | null): CallStatus
   const rest = { metadata: trailers ?? metadata };
   if (!Number.isInteger(code)) return { code: Code.UNKNOWN, details: text, ...rest };
   return {
-    code: isCode(code) ? code : Code.UNKNOWN,
+    code: code as Code,
     details: typeof details === "string" ? details : text,
     ...rest,
   };

@@ -142,8 +142,6 @@ export class StreamCall extends Duplex {
 
   /** An emitted error ends the call after what was written before it. */
   #fail(error: unknown): void {
-    // Destroyed: its status has gone.
-    if (this.destroyed) return;
     this.#status = statusOf(error);
     if (this.#writes) this.end();
     else this.#call.sendStatus(this.#status);

@@ -5,13 +5,18 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 
 import { BehaviorService } from "#gen/behavior/v1/behavior_pb.js";
 import {
+  Health as HealthDescriptor,
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus as Serving,
   HealthCheckResponseSchema,
 } from "#gen/grpc/health/v1/health_pb.js";
+import { Dispatcher } from "../../services/enclave/dispatcher.ts";
+import { Health } from "../../services/enclave/health.ts";
+import { serviceDefinition } from "../../services/grpc/service-definition.ts";
 import { TestEnclave } from "../support/enclave.ts";
 import type { RawCall, RawSession } from "../support/raw-client.ts";
-import { settle } from "../support/dispatch.ts";
+import { SETTINGS, settle } from "../support/dispatch.ts";
+import { FakeCall } from "../support/fake-call.ts";
 
 const asked = (service: string): Uint8Array =>
   toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service }));
@@ -90,11 +95,29 @@ describe("the health service inside the seal", () => {
   });
 });
 
+describe("a watch that is not read", () => {
+  it("is told the newest status when it is, and not all those before", async () => {
+    const health = new Health();
+    const dispatcher = new Dispatcher();
+    dispatcher.add(serviceDefinition(HealthDescriptor), health.handlers);
+    const call = new FakeCall();
+    const header = { metadata: [], sentMs: 0, timeoutMs: 0, encoding: "", authority: "" };
+    const method = "/grpc.health.v1.Health/Watch";
+    call.attach(dispatcher.open(call, { method, ...header }, SETTINGS));
+    call.clogged = true;
+    call.deliver(asked("")).clientEnd();
+    for (let i = 0; i < 1001; i++) health.setStatus("", i % 2 ? "SERVING" : "NOT_SERVING");
+    call.unclog();
+    await settle();
+    assert.ok(call.messages.length < 40, `${call.messages.length} messages`);
+    assert.equal(statusIn(call.messages.at(-1)), Serving.NOT_SERVING);
+  });
+});
+
 describe("a health service of the application", () => {
   it("takes the place of the built-in one", async () => {
-    const { Health } = await import("#gen/grpc/health/v1/health_pb.js");
     const enclave = await TestEnclave.start((server) =>
-      server.addService(Health, {
+      server.addService(HealthDescriptor, {
         check: (_call, callback) => callback(null, { status: Serving.NOT_SERVING }),
       }),
     );

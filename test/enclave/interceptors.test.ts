@@ -112,6 +112,25 @@ describe("server interceptors", () => {
     assert.equal(chat.status?.code, Code.OK);
   });
 
+  it("do not let a second answer through while they work on the first", async () => {
+    const slow: ServerInterceptor = (_method, call) =>
+      new ServerInterceptingCall(call, {
+        sendMessage: (message, next) => setImmediate(next, message),
+      });
+    const dispatch = new Dispatch(
+      {
+        unary: (_call, callback) => {
+          callback(null, response("first"));
+          callback(null, response("second"));
+        },
+      },
+      { interceptors: [slow] },
+    );
+    const call = dispatch.open("Unary").deliver(request("x")).clientEnd();
+    await settle();
+    assert.deepEqual(textsOf(call), ["first"]);
+  });
+
   it("may end a call before its handler, with a status of their own", () => {
     let ran = false;
     const deny: ServerInterceptor = (_method, call) =>

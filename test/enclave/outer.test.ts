@@ -93,11 +93,7 @@ describe("the outer end of an enclave", () => {
     });
   }
 
-  it("answers a second hello with the one error, before and after its reply", async () => {
-    const early = client.stream();
-    early.send(handshake(enclave).hello());
-    early.send(handshake(enclave).hello());
-    assert.deepEqual(await early.ended, UNIFORM);
+  it("answers a second hello with the one error", async () => {
     const late = client.stream();
     late.send(handshake(enclave).hello());
     await late.next();
@@ -270,6 +266,26 @@ describe("an enclave at its limits", () => {
     again.http2.close(8);
   });
 
+  it("answers a message before the hello's reply with the one error", async () => {
+    const enclave = await start({ attester: await Simulator.create({ latencyMs: 100 }) });
+    const stream = (await enclave.dial()).stream();
+    stream.send(handshake(enclave).hello());
+    stream.send(handshake(enclave).hello());
+    assert.deepEqual(await stream.ended, UNIFORM);
+    assert.equal(stream.isUnanswered, true);
+  });
+
+  it("tells its log, and nobody else, what was wrong in a session", async () => {
+    const codes: object[] = [];
+    const enclave = await start({
+      logger: { ...SILENT, debug: (facts: object) => void codes.push(facts) },
+    });
+    const stream = await established(enclave, await enclave.dial());
+    stream.send(handshake(enclave).hello());
+    assert.deepEqual(await stream.ended, UNIFORM);
+    assert.deepEqual(codes, [{ sessions: 1 }, { code: "malformed-record" }]);
+  });
+
   it("forgets a stream that goes while its evidence is made", async () => {
     const simulator = await Simulator.create({ latencyMs: 50 });
     const enclave = await start({ attester: simulator, limits: { maxUnfinishedHandshakes: 1 } });
@@ -284,7 +300,10 @@ describe("an enclave at its limits", () => {
       stream.send(handshake(enclave).hello());
       return stream.next().then(
         () => stream.http2.close(8),
-        () => wait(10).then(again),
+        async () => {
+          assert.deepEqual(await stream.ended, UNAVAILABLE);
+          return wait(10).then(again);
+        },
       );
     };
     await again();

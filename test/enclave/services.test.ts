@@ -9,10 +9,9 @@ import type {
 
 import { BehaviorService } from "#gen/behavior/v1/behavior_pb.js";
 import { Dispatcher } from "../../services/enclave/dispatcher.ts";
-import type { CallSettings } from "../../services/enclave/base-call.ts";
 import { EnclaveServer } from "../../services/enclave/server.ts";
 import { serviceDefinition } from "../../services/grpc/service-definition.ts";
-import { Dispatch, request, response, textsOf } from "../support/dispatch.ts";
+import { Dispatch, request, response, SETTINGS, textsOf } from "../support/dispatch.ts";
 import { FakeCall } from "../support/fake-call.ts";
 
 const UPPER: ServiceDefinition = {
@@ -26,14 +25,6 @@ const UPPER: ServiceDefinition = {
     responseSerialize: (text: string) => Buffer.from(text),
     responseDeserialize: (bytes) => bytes.toString(),
   },
-};
-
-const SETTINGS: CallSettings = {
-  maxReceiveMessageBytes: -1,
-  maxSendMessageBytes: -1,
-  interceptors: [],
-  authContext: { transportSecurityType: "sealrpc", evidence: undefined },
-  onHandlerError: () => {},
 };
 
 function shout(handlers: UntypedServiceImplementation, service = UPPER): FakeCall {

@@ -30,15 +30,17 @@ async function openCall(session: RawSession): Promise<ReturnType<RawSession["ope
 describe("the shutdown of an enclave", () => {
   it("lets running calls finish, and takes no new sessions and no new calls", async () => {
     const { enclave, finish } = await waiting();
-    const session = await enclave.session();
+    const client = await enclave.dial();
+    const session = await client.session({ verify: enclave.verify });
     const { answer } = await openCall(session);
     const idle = await enclave.session();
     const stopped = enclave.server.shutdown(5_000);
     assert.equal(await idle.closed, undefined);
     assert.equal((await idle.stream.ended).status, 0);
-    await assert.rejects(enclave.dial().then((client) => client.stream().next()));
+    await assert.rejects(enclave.dial().then((late) => late.stream().next()));
     await assert.rejects(enclave.server.listen("127.0.0.1:0"), /shut down/);
     assert.equal(session.draining, true);
+    assert.equal((await client.stream().ended).status, 14);
     finish();
     const { end } = await answer;
     assert.equal(end.kind === "status" && end.status.code, 0);

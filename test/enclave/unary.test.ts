@@ -319,6 +319,10 @@ describe("a compressed request", () => {
     assert.equal(send("gzip", gzipSync(bytes), -1).status?.code, Code.OK);
   });
 
+  it("is RESOURCE_EXHAUSTED under a limit of nothing", () => {
+    assert.equal(send("gzip", gzipSync("x"), 0).status?.code, Code.RESOURCE_EXHAUSTED);
+  });
+
   it("is INTERNAL when it does not inflate, and without an encoding", () => {
     assert.equal(send("gzip", new Uint8Array([1, 2, 3])).status?.code, Code.INTERNAL);
     assert.equal(send("", request("x")).status?.code, Code.INTERNAL);

@@ -16,6 +16,15 @@ import type { Handlers } from "../../services/enclave/handlers.ts";
 import { serviceDefinition } from "../../services/grpc/service-definition.ts";
 import { FakeCall } from "./fake-call.ts";
 
+/** What the calls of a session share unless a test says otherwise. */
+export const SETTINGS: CallSettings = {
+  maxReceiveMessageBytes: 4 << 20,
+  maxSendMessageBytes: -1,
+  interceptors: [],
+  authContext: { transportSecurityType: "sealrpc", evidence: undefined },
+  onHandlerError: () => {},
+};
+
 /** A dispatcher for the behaviour service, calls of which are made by hand. */
 export class Dispatch {
   readonly errors: unknown[] = [];
@@ -25,10 +34,7 @@ export class Dispatch {
   constructor(handlers: Handlers<typeof BehaviorService>, settings: Partial<CallSettings> = {}) {
     this.#dispatcher.add(serviceDefinition(BehaviorService), handlers);
     this.#settings = {
-      maxReceiveMessageBytes: 4 << 20,
-      maxSendMessageBytes: -1,
-      interceptors: [],
-      authContext: { transportSecurityType: "sealrpc", evidence: undefined },
+      ...SETTINGS,
       onHandlerError: (error) => this.errors.push(error),
       ...settings,
     };

@@ -117,6 +117,11 @@ export class RawStream {
     this.http2.write(Buffer.concat([prefix, message]));
   }
 
+  /** Whether no message waits. */
+  get isUnanswered(): boolean {
+    return this.#messages.length === 0;
+  }
+
   async next(): Promise<Uint8Array> {
     for (;;) {
       const message = this.#messages.shift();
