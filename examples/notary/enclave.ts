@@ -15,27 +15,38 @@ import { type Attester, Simulator } from "sealrpc/nsm";
 import { NotaryService } from "#gen/notary/v1/notary_pb.js";
 import { createNotary } from "./notary.ts";
 
-const { values } = parseArgs({
-  options: {
-    listen: { type: "string", default: "vsock:any:5000" },
-    attester: { type: "string", default: "nsm" },
-    "write-policy": { type: "string" },
-  },
-});
+try {
+  await main();
+} catch (error) {
+  console.error(`notary: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
 
-const attester = await attesterNamed(values.attester);
-const server = new EnclaveServer(attester === undefined ? {} : { attester });
-server.addService(NotaryService, createNotary());
-console.error(`notary listening on ${await server.listen(values.listen)}`);
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      listen: { type: "string", default: "vsock:any:5000" },
+      attester: { type: "string", default: "nsm" },
+      "write-policy": { type: "string" },
+    },
+  });
+  const attester = await attesterNamed(values.attester, values["write-policy"]);
+  const server = new EnclaveServer(attester === undefined ? {} : { attester });
+  server.addService(NotaryService, createNotary());
+  const address = await server.listen(values.listen);
+  console.error(`notary listening on ${address}`);
 
-process.once("SIGTERM", () => {
-  process.once("SIGTERM", () => process.exit(1));
-  void server.shutdown();
-});
+  process.once("SIGTERM", () => {
+    process.once("SIGTERM", () => process.exit(1));
+    void server.shutdown();
+  });
+}
 
 /** Undefined stands for the NSM device, which the server opens by itself. */
-async function attesterNamed(name: string): Promise<Attester | undefined> {
-  const policyFile = values["write-policy"];
+async function attesterNamed(
+  name: string,
+  policyFile: string | undefined,
+): Promise<Attester | undefined> {
   if (name === "simulator") {
     const simulator = await Simulator.create();
     console.error("SIMULATED: this is no enclave, and its host can read everything in it.");
