@@ -101,6 +101,17 @@ export function appraiseUserData({ user_data }: AttestationDocument, expected: U
   }
 }
 
+/** @throws AttestationError `binding-mismatch` for a public_key of another length. */
+export function appraisePublicKey({ public_key }: AttestationDocument, bytes: number): void {
+  const length = public_key?.length ?? 0;
+  if (length !== bytes) {
+    throw new AttestationError(
+      "binding-mismatch",
+      `public_key: expected ${bytes} bytes, received ${length}`,
+    );
+  }
+}
+
 interface Difference {
   readonly register: number;
   readonly expected: string;

@@ -10,6 +10,7 @@ import {
   appraiseChallenge,
   appraiseDebug,
   appraiseMeasurements,
+  appraisePublicKey,
   appraiseUserData,
   isDebug,
 } from "./appraisal.ts";
@@ -47,6 +48,8 @@ export interface VerifyOptions {
   readonly challenge?: Uint8Array;
   /** What the user_data field must be, byte for byte. */
   readonly userData?: Uint8Array;
+  /** How long the public_key field must be; 0: absent or empty. */
+  readonly publicKeyBytes?: number;
   /**
    * The verifier's clock in milliseconds since the epoch; the system's unless given. Given is how
    * archived evidence is verified as of a time, which the evidence itself must not choose.
@@ -93,8 +96,8 @@ export class VerifiedEvidence {
    * 3. the document's signature: `bad-signature`;
    * 4. the ties to one instance: `not-an-enclave`, `instance-mismatch`;
    * 5. the policy: `debug-enclave`, `measurement-mismatch`;
-   * 6. the challenge: `challenge-mismatch`; age and skew: `stale-evidence`; then the user data:
-   *    `binding-mismatch`.
+   * 6. the challenge: `challenge-mismatch`; age and skew: `stale-evidence`; then the user data
+   *    and the length of the public key: `binding-mismatch`.
    *
    * Not checked: that whoever sent the evidence holds the key in `publicKey`. The caller must bind
    * its session to that key.
@@ -102,7 +105,7 @@ export class VerifiedEvidence {
    * @throws AttestationError as above; TypeError or RangeError for arguments that cannot be meant.
    */
   static verify(evidence: Uint8Array, options: VerifyOptions): VerifiedEvidence {
-    const { policy, challenge, userData, backend = defaultBackend } = options;
+    const { policy, challenge, userData, publicKeyBytes, backend = defaultBackend } = options;
     const nowMs = options.now ?? Date.now();
     checkArguments(evidence, options, nowMs);
     const { payload, signature, signedBytes } = parseEnvelope(evidence);
@@ -118,6 +121,7 @@ export class VerifiedEvidence {
     if (challenge !== undefined) appraiseChallenge(document, challenge);
     appraiseAge(document, policy, nowMs);
     if (userData !== undefined) appraiseUserData(document, userData);
+    if (publicKeyBytes !== undefined) appraisePublicKey(document, publicKeyBytes);
     return verified;
   }
 

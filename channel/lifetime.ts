@@ -32,9 +32,9 @@ export class Lifetime {
     this.#lastReceivedMs = startMs;
   }
 
-  received(nowMs: number): void {
+  received(nowMs: number, isActivity: boolean): void {
     this.#lastReceivedMs = nowMs;
-    this.#lastActivityMs = nowMs;
+    if (isActivity) this.#lastActivityMs = nowMs;
   }
 
   sent(nowMs: number): void {

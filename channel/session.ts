@@ -55,6 +55,8 @@ export class Session implements BudgetHolder {
   /** When what is still open is ended: close()'s grace, or the enclave's patience after GOAWAY. */
   #endAtMs = Infinity;
   #renewalIsDue = false;
+  /** Time alone made it due; it leaves also when there is nothing to say. */
+  #keyUpdateIsDue = false;
   /** A call was opened while none was: the peer's silence counts from when it is sealed. */
   #opensFirst = false;
   #pongIsQueued = false;
@@ -156,7 +158,7 @@ export class Session implements BudgetHolder {
     if (this.#state === "closed") return;
     try {
       const { type, content } = this.#opener.open(bytes, nowMs);
-      this.#lifetime.received(nowMs);
+      this.#lifetime.received(nowMs, content.length > 0);
       if (type === "alert") {
         const code = ((content[0] ?? 0) << 8) | (content[1] ?? 0);
         throw new ChannelError("peer-alert", `the peer ended the session with alert ${code}`);
@@ -186,7 +188,7 @@ export class Session implements BudgetHolder {
   hasOutput(): boolean {
     if (this.#alert !== undefined || this.#endIsDue()) return true;
     if (this.#state === "closed" || this.#endIsSealed) return false;
-    return !this.#control.isEmpty || !this.#turns.isEmpty;
+    return this.#keyUpdateIsDue || !this.#control.isEmpty || !this.#turns.isEmpty;
   }
 
   /** The next record to send, behind `RECORD_HEADROOM` free bytes; `undefined` for nothing. */
@@ -206,9 +208,10 @@ export class Session implements BudgetHolder {
     if (this.#state === "closed") return Infinity;
     const hasCalls = this.#calls.openCalls > 0;
     let next = Math.min(this.#calls.nextDeadlineMs, this.#endAtMs);
-    if (hasCalls) {
-      next = Math.min(next, this.#lifetime.silenceMs(), this.#sealer.keyUpdateAtMs);
+    if (!this.#endIsSealed && !this.#keyUpdateIsDue) {
+      next = Math.min(next, this.#sealer.keyUpdateAtMs);
     }
+    if (hasCalls) next = Math.min(next, this.#lifetime.silenceMs());
     if (this.#state !== "open") return next;
     if (this.#role === "enclave") return Math.min(next, this.#lifetime.expiryMs(hasCalls));
     return this.#renewalIsDue ? next : Math.min(next, this.#lifetime.renewMs);
@@ -236,7 +239,10 @@ export class Session implements BudgetHolder {
       if (this.#calls instanceof ClientCalls) this.#calls.cancelAll();
       else this.#calls.ageAll();
     }
-    if (this.#sealer.keyUpdateDue(nowMs)) this.#events.onOutput();
+    if (!this.#endIsSealed && this.#sealer.keyUpdateDue(nowMs)) {
+      this.#keyUpdateIsDue = true;
+      this.#events.onOutput();
+    }
     this.#maybeEnd();
   }
 
@@ -290,12 +296,14 @@ export class Session implements BudgetHolder {
 
   #sealFilled(nowMs: number): Uint8Array | undefined {
     const end = this.#endIsDue();
-    if (this.#state === "closed" && !end) return undefined;
+    if ((this.#state === "closed" || this.#endIsSealed) && !end) return undefined;
     const keyUpdate = this.#sealer.keyUpdateDue(nowMs);
-    if (record.length === 0 && !end && !(keyUpdate && this.#calls.openCalls > 0)) return undefined;
+    this.#keyUpdateIsDue = false;
+    if (record.length === 0 && !end && !keyUpdate) return undefined;
     const content = record.bytes.subarray(0, record.length);
     const type = end ? "end" : keyUpdate ? "key-update" : "frames";
-    this.#lifetime.sent(nowMs);
+    // A key update alone is no sign that the session is in use.
+    if (record.length > 0) this.#lifetime.sent(nowMs);
     let sealed: Uint8Array;
     try {
       sealed = this.#sealer.seal(type, content, RECORD_HEADROOM);

@@ -64,8 +64,8 @@ export class AttestedChannel implements ChannelInterface {
         backend,
         suites,
         initialCredit: INITIAL_CREDIT,
-        verify: (evidence, { challenge, userData }) =>
-          VerifiedEvidence.verify(evidence, { policy: this.#policy, challenge, userData, backend }),
+        verify: (evidence, binding) =>
+          VerifiedEvidence.verify(evidence, { ...binding, policy: this.#policy, backend }),
       },
     };
     const source = new SessionSource(

@@ -20,8 +20,8 @@ export class EvidenceSource {
     if (callers === undefined) return;
     const clock = new EnclaveClock();
     this.#clock = clock;
-    this.verifyCaller = (evidence, { challenge, userData }) =>
-      VerifiedEvidence.verify(evidence, { policy: callers, challenge, userData, now: clock.now() });
+    this.verifyCaller = (evidence, binding) =>
+      VerifiedEvidence.verify(evidence, { ...binding, policy: callers, now: clock.now() });
   }
 
   /**

@@ -55,6 +55,16 @@ describe("verified evidence", () => {
     });
   }
 
+  it("demands a public key of the length that the caller expects", () => {
+    const bytes = signedEvidence({ publicKey });
+    verify(bytes, { publicKeyBytes: 32 });
+    verify(signedEvidence(), { publicKeyBytes: 0 });
+    for (const publicKeyBytes of [0, 31]) {
+      const message = /public_key: expected \d+ bytes, received 32/;
+      assert.throws(() => verify(bytes, { publicKeyBytes }), hasCode("binding-mismatch", message));
+    }
+  });
+
   it("tells fields that are empty from fields that are absent", () => {
     const absent = verify(signedEvidence());
     assert.deepEqual(

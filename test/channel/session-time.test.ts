@@ -98,16 +98,32 @@ describe("a peer that falls silent", () => {
 });
 
 describe("key updates", () => {
-  it("happen by time while calls are open, and records go on opening", () => {
+  it("happen by time, and records go on opening", () => {
     const peer = new RawPeer("client", { keyLimitMs: 1000 });
     peer.openCall();
     peer.frames();
     assert.equal(peer.session.nextDeadlineMs(), 1000);
     peer.tick(1000);
+    assert.ok(peer.session.hasOutput());
     assert.deepEqual(peer.frames(), []);
+    assert.ok(!peer.session.hasOutput());
     peer.openCall();
     peer.frames();
     assert.deepEqual(peer.recordTypes, ["frames", "key-update", "frames"]);
+  });
+
+  it("happen on an idle session too, and do not keep it alive", () => {
+    const pair = createPair();
+    pair.advance(9 * MINUTE);
+    const seen = openCall(pair);
+    pair.flush();
+    seen.call.cancel();
+    pair.flush();
+    pair.advance(9.5 * MINUTE, 30_000);
+    assert.deepEqual([pair.client.closed, pair.enclave.closed], [undefined, undefined]);
+    pair.advance(MINUTE, 30_000);
+    assert.deepEqual(pair.client.closed, { error: undefined });
+    assert.deepEqual(pair.enclave.closed, { error: undefined });
   });
 
   it("happen by volume, both ways, while a large message is under way", () => {
