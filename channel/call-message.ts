@@ -86,7 +86,7 @@ function writeStatus(out: Uint8Array, start: number, status: Status): number {
 
 /** @throws Violation `malformed` for anything that is not a RequestHeader of §3. */
 export function parseRequestHeader(body: Uint8Array): RequestHeader {
-  const fields = new Fields(body);
+  const fields = new Fields(body, 6);
   let method = "";
   let sentMs = 0;
   let timeoutMs = 0;
@@ -107,7 +107,7 @@ export function parseRequestHeader(body: Uint8Array): RequestHeader {
 
 /** @throws Violation `malformed` for anything that is not a ResponseHeader of §3. */
 export function parseResponseHeader(body: Uint8Array): ResponseHeader {
-  const fields = new Fields(body);
+  const fields = new Fields(body, 2);
   let encoding = "";
   const metadata: Entry[] = [];
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
@@ -120,7 +120,7 @@ export function parseResponseHeader(body: Uint8Array): ResponseHeader {
 
 /** @throws Violation `malformed` for anything that is not a Status of §3. */
 export function parseStatus(body: Uint8Array): Status {
-  const fields = new Fields(body);
+  const fields = new Fields(body, 3);
   let code = 0;
   let message = "";
   const trailers: Entry[] = [];
@@ -149,7 +149,7 @@ export function isMetadataKey(key: string): boolean {
 }
 
 function parseEntry(body: Uint8Array): Entry {
-  const fields = new Fields(body);
+  const fields = new Fields(body, 2);
   let key = "";
   let value: Uint8Array = EMPTY;
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
@@ -242,10 +242,13 @@ function malformed(what: string): Violation {
 /** Walks the fields of one message. Every read stays inside the body, so it ends on any bytes. */
 class Fields {
   readonly #body: Uint8Array;
+  readonly #lastField: number;
   #at = 0;
 
-  constructor(body: Uint8Array) {
+  /** `lastField` is the highest field number that the message defines. */
+  constructor(body: Uint8Array, lastField: number) {
     this.#body = body;
+    this.#lastField = lastField;
   }
 
   /** The next field's tag, or 0 behind the last. */
@@ -290,7 +293,9 @@ class Fields {
     }
   }
 
+  /** Passes over a field that the message does not define. */
   skip(tag: number): void {
+    if (tag < 8 * (this.#lastField + 1)) throw malformed("a field has the wrong wire type");
     const wire = tag % 8;
     if (wire === 0) this.number();
     else if (wire === 2) this.bytes();
