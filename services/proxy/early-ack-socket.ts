@@ -20,6 +20,9 @@ export interface QueueLimits {
 /** Past this multiple of `holdBytes` the peer does not read, and is cut off. */
 const KILL_FACTOR = 2;
 
+/** What acknowledged bytes get to leave when the session has closed, in milliseconds. */
+const FLUSH_TIMEOUT_MS = 5_000;
+
 /** The session's side of a socket. The socket's end, error and close become the duplex's own. */
 export class EarlyAckSocket extends Duplex {
   /** Called after a write to the kernel when the queue is at most half of `pauseBytes`. */
@@ -47,7 +50,12 @@ export class EarlyAckSocket extends Duplex {
     return this.#socket.writableLength;
   }
 
-  /** Bytes that the kernel took so far, and that wait: it stands still while the peer does not read. */
+  /** Bytes that came from the peer so far. */
+  get readBytes(): number {
+    return this.#socket.bytesRead;
+  }
+
+  /** Bytes that the kernel took so far; it stands still while the peer does not read. */
   get writtenBytes(): number {
     return this.#socket.bytesWritten - this.#socket.writableLength;
   }
@@ -106,8 +114,13 @@ export class EarlyAckSocket extends Duplex {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     if (error === null) {
-      // The session believes that its last frames are out, so they must still go.
-      this.#socket.destroySoon();
+      // The session believes that its last frames are out, so they must still go, but not for ever.
+      const socket = this.#socket;
+      if (!socket.destroyed) {
+        const timer = setTimeout(() => socket.destroy(), FLUSH_TIMEOUT_MS);
+        socket.once("close", () => clearTimeout(timer));
+        socket.destroySoon();
+      }
     } else {
       this.#socket.destroy();
     }

@@ -28,7 +28,7 @@ export class FrontDoor {
   readonly #onSocket: (socket: Socket) => void;
   readonly #tls: Server | undefined;
   readonly #handshaking = new Set<Socket>();
-  #connections = 0;
+  readonly #sockets = new Set<Socket>();
 
   /** @throws Error of node:tls when a certificate or key is none. */
   constructor(
@@ -47,14 +47,14 @@ export class FrontDoor {
 
   /** Connections that are open, those in TLS's handshake too. */
   get connections(): number {
-    return this.#connections;
+    return this.#sockets.size;
   }
 
   /** Takes an accepted socket in, or closes it. */
   admit(socket: Socket): void {
     socket.on("error", () => {});
     const address = socket.remoteAddress;
-    if (this.#connections >= this.#limits.maxConnections) {
+    if (this.#sockets.size >= this.#limits.maxConnections) {
       this.#refuse(socket, address, "too many connections");
       return;
     }
@@ -62,9 +62,9 @@ export class FrontDoor {
       this.#refuse(socket, address, "too many connections of this address");
       return;
     }
-    this.#connections += 1;
+    this.#sockets.add(socket);
     socket.once("close", () => {
-      this.#connections -= 1;
+      this.#sockets.delete(socket);
       this.#handshaking.delete(socket);
       this.#peers.release(address);
     });
@@ -78,8 +78,15 @@ export class FrontDoor {
   }
 
   /** Closes what is still shaking hands. */
-  close(): void {
+  closeHandshakes(): void {
     for (const socket of this.#handshaking) {
+      socket.destroy();
+    }
+  }
+
+  /** Closes everything at once. */
+  close(): void {
+    for (const socket of this.#sockets) {
       socket.destroy();
     }
   }

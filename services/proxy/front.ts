@@ -40,6 +40,12 @@ const { NGHTTP2_FLAG_END_STREAM } = constants;
 /** Milliseconds until a connection must have sent its HTTP/2 SETTINGS. */
 const GREETING_TIMEOUT_MS = 10_000;
 
+/** Milliseconds that a peer may leave waiting bytes unread. */
+const STALL_TIMEOUT_MS = 60_000;
+
+/** Milliseconds of silence until a peer is pinged, and again until it is cut off. */
+const SILENCE_MS = 60_000;
+
 /** What one stream can add to the socket's queue after it was told to pause, counted generously. */
 const QUEUE_BYTES_PER_STREAM = 2 * (PAUSE_BYTES + ENCLAVE_WINDOW_BYTES);
 const QUEUE_BYTES = 1024 * 1024;
@@ -53,7 +59,10 @@ export class FrontConnection {
   readonly #paused = new Set<ForwardedStream>();
   #streams = 0;
   #writtenBytes = 0;
-  #stalledSinceMs: number | undefined;
+  #writtenMs = performance.now();
+  #readBytes = 0;
+  #readMs = performance.now();
+  #probed = false;
 
   constructor(socket: Socket, context: FrontContext, onClose: () => void) {
     this.#context = context;
@@ -117,25 +126,29 @@ export class FrontConnection {
     }
   }
 
-  /** Closes with all streams. */
-  destroy(): void {
-    this.#session.destroy();
-    this.#socket.destroy();
-  }
-
   /**
-   * Cuts off a peer that has not read for `timeoutMs`, though bytes wait. An application that is
-   * slow does not look like this: HTTP/2 still reads, and closes a window instead.
+   * Cuts off a peer that does not read though bytes wait, or that is silent and does not answer a
+   * PING either. An application that is slow does not look like this: its HTTP/2 still reads, and
+   * closes a window instead. To be called now and then.
    */
-  checkProgress(nowMs: number, timeoutMs: number): void {
-    const { queuedBytes, writtenBytes } = this.#socket;
+  checkProgress(nowMs: number): void {
+    const { queuedBytes, readBytes, writtenBytes } = this.#socket;
     if (queuedBytes === 0 || writtenBytes !== this.#writtenBytes) {
       this.#writtenBytes = writtenBytes;
-      this.#stalledSinceMs = undefined;
-    } else if (this.#stalledSinceMs === undefined) {
-      this.#stalledSinceMs = nowMs;
-    } else if (nowMs - this.#stalledSinceMs >= timeoutMs) {
+      this.#writtenMs = nowMs;
+    } else if (nowMs - this.#writtenMs >= STALL_TIMEOUT_MS) {
       this.#cut("the peer does not read");
+      return;
+    }
+    if (readBytes !== this.#readBytes) {
+      this.#readBytes = readBytes;
+      this.#readMs = nowMs;
+      this.#probed = false;
+    } else if (nowMs - this.#readMs >= 2 * SILENCE_MS) {
+      this.#cut("the peer does not answer");
+    } else if (nowMs - this.#readMs >= SILENCE_MS && !this.#probed) {
+      this.#probed = true;
+      this.#session.ping(() => {});
     }
   }
 
@@ -195,8 +208,9 @@ export class FrontConnection {
 
   #cut(reason: string): void {
     this.#context.logger.debug({ peer: this.#socket.remoteAddress, reason }, "front cut off");
-    this.#session.destroy();
+    // With an error first: what waits for this peer need not leave.
     this.#socket.destroy(new Error(reason));
+    this.#session.destroy();
   }
 }
 

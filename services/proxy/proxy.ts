@@ -69,7 +69,6 @@ const DEFAULT_DIAL_TIMEOUT_MS = 10_000;
 const DEFAULT_PING_INTERVAL_MS = 15_000;
 const DEFAULT_GRACE_MS = 30_000;
 const LOOK_INTERVAL_MS = 10_000;
-const STALL_TIMEOUT_MS = 60_000;
 /** What the last statuses get to reach their clients. */
 const FAREWELL_MS = 250;
 
@@ -188,7 +187,7 @@ class RunningProxy implements Proxy {
     });
     health.serving = false;
     await this.#listener?.close();
-    this.#door.close();
+    this.#door.closeHandshakes();
     for (const connection of this.#connections) {
       connection.drain();
     }
@@ -201,9 +200,7 @@ class RunningProxy implements Proxy {
       setTimeout(resolve, FAREWELL_MS).unref();
     });
     await Promise.race([farewell, this.#until(() => this.#connections.size === 0)]);
-    for (const connection of this.#connections) {
-      connection.destroy();
-    }
+    this.#door.close();
     pool.close();
     clearInterval(this.#look);
   }
@@ -220,7 +217,7 @@ class RunningProxy implements Proxy {
     const nowMs = performance.now();
     this.#context.peers.sweep(nowMs);
     for (const connection of this.#connections) {
-      connection.checkProgress(nowMs, STALL_TIMEOUT_MS);
+      connection.checkProgress(nowMs);
     }
   }
 }

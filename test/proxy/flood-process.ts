@@ -1,22 +1,26 @@
 /**
  * Runs one two-way flood and prints what came of it as JSON. Started by a test in a network
- * namespace whose kernel buffers it has shrunk. Arguments: `bare` or `sealrpc`, the client's window
- * and the front window in bytes, milliseconds to run, the back hop: `tcp` or `unix:/path`.
+ * namespace whose kernel buffers it has shrunk. Arguments: `bare`, `sealrpc` or `sealrpc-small` (early
+ * acknowledgement in the back too), the client's window
+ * and the front window in bytes, milliseconds to run, and the
+ * path of a Unix socket for the back hop, or nothing for TCP.
  */
 import { startProxy } from "../../services/proxy/index.ts";
 import { keepsFlowing, startBareProxy, startFlood, startFloodEnclave } from "../support/flood.ts";
 
-const [kind, clientWindow, frontWindow, runMs, back = "tcp"] = process.argv.slice(2);
+const [kind, clientWindow, frontWindow, runMs, path] = process.argv.slice(2);
 const counts = { down: 0, up: 0 };
-const path = back === "tcp" ? undefined : back.slice("unix:".length);
 const enclave = await startFloodEnclave(counts, path);
-const target = path === undefined ? { port: enclave.port } : { path };
 const proxy =
   kind === "bare"
-    ? await startBareProxy(target, Number(frontWindow))
+    ? await startBareProxy(
+        path === undefined ? { port: enclave.port } : { path },
+        Number(frontWindow),
+      )
     : await startProxy({
-        enclave: path === undefined ? `127.0.0.1:${enclave.port}` : back,
+        enclave: path === undefined ? `127.0.0.1:${enclave.port}` : `unix:${path}`,
         listen: "127.0.0.1:0",
+        smallEnclaveBuffers: kind === "sealrpc-small",
         windowBytes: Number(frontWindow),
       });
 const port = "port" in proxy ? proxy.port : Number(proxy.address.split(":").at(-1));

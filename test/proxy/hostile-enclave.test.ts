@@ -184,7 +184,12 @@ describe("what is no HTTP/2 server", () => {
       const raw = await startRawEnclave((socket) => {
         socket.once("data", () => greet((bytes) => socket.write(bytes)));
       });
-      const own = await startProxy({ enclave: raw.address, listen: "127.0.0.1:0" });
+      const own = await startProxy({
+        enclave: raw.address,
+        listen: "127.0.0.1:0",
+        // After a connection error HTTP/2 says GOAWAY and waits for the peer to close.
+        pingIntervalMs: 100,
+      });
       const user = new ConnectClient(own.address);
       const { status } = await outcome(user.open());
       assert.equal(status.code, grpc.status.UNAVAILABLE, status.details);

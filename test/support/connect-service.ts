@@ -67,6 +67,7 @@ export class ConnectClient {
     this.client = new grpc.Client(target, credentials, {
       "grpc.enable_channelz": 0,
       "grpc.enable_retries": 0,
+      "grpc.ssl_target_name_override": "localhost",
       "grpc.use_local_subchannel_pool": 1,
       "grpc-node.flow_control_window": 8 * 1024 * 1024,
       ...options,
