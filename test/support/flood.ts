@@ -24,7 +24,7 @@ export interface FloodCounts {
 /** Writes to a stream for as long as it lives, as fast as it takes it. */
 function pour(stream: Http2Stream): void {
   const more = (): void => {
-    while (!stream.destroyed && stream.write(CHUNK)) {
+    while (stream.writable && stream.write(CHUNK)) {
       // Until the stream says that it has enough.
     }
   };
