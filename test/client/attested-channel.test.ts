@@ -66,6 +66,15 @@ async function unary(
   });
 }
 
+/** The program's output when it ends by itself; one that does not is a failure, not a test that hangs. */
+async function ended(program: RunningProgram): Promise<string> {
+  const timer = setTimeout(() => void program.stop("SIGKILL"), 8_000);
+  const { status, stdout, stderr } = await program.finished;
+  clearTimeout(timer);
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(5);
 }
@@ -223,9 +232,7 @@ describe("an attested channel", () => {
       const program = new RunningProgram("test/support/idle-client-main.js", {
         args: [proxy.address, JSON.stringify(enclave.policy), cert],
       });
-      const { status, stdout } = await program.finished;
-      assert.equal(stdout, "answered 0\n");
-      assert.equal(status, 0);
+      assert.equal(await ended(program), "answered 0\n");
       channel.close();
     } finally {
       await proxy.close(0);
@@ -240,9 +247,7 @@ describe("a process with an attested channel", () => {
     });
 
   it("ends when no call is open, although the channel is", async () => {
-    const { status, stdout } = await run(0).finished;
-    assert.equal(stdout, "answered 0\n");
-    assert.equal(status, 0);
+    assert.equal(await ended(run(0)), "answered 0\n");
   });
 
   it("goes on while a call is open", async () => {
@@ -251,9 +256,7 @@ describe("a process with an attested channel", () => {
     await until(() => answers.length === 1);
     await sleep(300);
     answers[0]?.();
-    const { status, stdout } = await program.finished;
-    assert.equal(stdout, "answered 300\n");
-    assert.equal(status, 0);
+    assert.equal(await ended(program), "answered 300\n");
   });
 });
 
