@@ -23,8 +23,8 @@ export class Connectivity {
   set(state: State): void {
     if (state === this.#state || this.#state === State.SHUTDOWN) return;
     this.#state = state;
-    // A watcher may change the state, or watch again: those that do are none of this round's.
-    for (const watcher of Array.from(this.#watchers)) {
+    // A watcher may watch again, and change the state, from its callback.
+    for (const watcher of this.#watchers) {
       if (watcher.seen !== this.#state) this.#call(watcher);
     }
   }

@@ -38,6 +38,7 @@ after(() => enclave.stop());
 afterEach(() => {
   for (const channel of open.splice(0)) channel.close();
   enclave.onCall = echo;
+  enclave.meddle = (message) => [message];
   enclave.ledger.length = 0;
 });
 
@@ -250,6 +251,13 @@ describe("a process with an attested channel", () => {
     assert.equal(await ended(run(0)), "answered 0\n");
   });
 
+  it("ends when it only connected", async () => {
+    const program = new RunningProgram("test/support/idle-client-main.js", {
+      args: [enclave.address, JSON.stringify(enclave.policy), "", "connect"],
+    });
+    assert.equal(await ended(program), "ready\n");
+  });
+
   it("goes on while a call is open", async () => {
     const answers = hold();
     const program = run(300);
@@ -326,6 +334,22 @@ describe("a change of policy", () => {
     await until(() => channel.getConnectivityState(false) !== State.TRANSIENT_FAILURE);
     enclave.onCall = echo;
     assert.equal((await unary(channel)).error, null);
+  });
+
+  it("also counts for a session whose evidence was verified before it", async () => {
+    const channel = channelOf();
+    const { insecureTestRoot = "" } = enclave.policy;
+    enclave.meddle = (message, index) => {
+      const isFinishReply = index === 1;
+      const policy = { referenceValues: [{ pcr0: OTHER_IMAGE }], insecureTestRoot };
+      if (isFinishReply) channel.updatePolicy(policy);
+      return [message];
+    };
+    // The message is on its way when the policy changes, but not yet there.
+    const { error } = await unary(channel);
+    assert.equal(error?.code, Code.UNAUTHENTICATED);
+    assert.equal(codeOf(error), "measurement-mismatch");
+    assert.deepEqual(enclave.ledger, []);
   });
 
   it("keeps sessions that it admits", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
+import { getEventListeners } from "node:events";
 import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -15,6 +16,7 @@ import type { AttestedChannelOptions } from "../../services/client/channel-optio
 import { codeOf, outcomeOf } from "../../services/client/status.ts";
 import type { EnclaveServer } from "../../services/enclave/server.ts";
 import { TestEnclave } from "../support/enclave.ts";
+import { PlayedEnclave } from "../support/played-enclave.ts";
 
 let enclave: TestEnclave;
 let address = "";
@@ -216,7 +218,9 @@ describe("a typed unary call", () => {
   });
 
   it("ends with its deadline, and the handler hears of it", async () => {
-    const call = clientOf().unary({ payload: { text: "hold" } }, { timeoutMs: 200 });
+    const client = clientOf();
+    await client.unary({});
+    const call = client.unary({ payload: { text: "hold" } }, { timeoutMs: 500 });
     await assert.rejects(call, (error: CallError) => {
       assert.equal(error.code, Code.DEADLINE_EXCEEDED);
       // Either clock may be first: the enclave's says that the handler ran.
@@ -238,6 +242,13 @@ describe("a typed unary call", () => {
       return ends(Code.CANCELLED, "unknown")(error);
     });
     while (seen.cancelled === 0) await sleep(5);
+    assert.equal(getEventListeners(signal, "abort").length, 0);
+  });
+
+  it("lets go of its signal when it ends", async () => {
+    const { signal } = new AbortController();
+    await clientOf().unary({}, { signal });
+    assert.equal(getEventListeners(signal, "abort").length, 0);
   });
 
   it("does not begin when its signal is aborted already", async () => {
@@ -257,6 +268,35 @@ describe("a typed unary call", () => {
       clientOf({ maxReceiveMessageBytes: 100 }).unary({ payload: { text } }),
       ends(Code.RESOURCE_EXHAUSTED, "unknown"),
     );
+  });
+
+  it("is an error when there are two answers, or none", async () => {
+    const played = await PlayedEnclave.start();
+    const channel = new AttestedChannel(played.address, { policy: played.policy });
+    open.push(channel);
+    const client = createClient(BehaviorService, channel);
+    try {
+      for (const [answers, text] of [
+        [2, /Too many/],
+        [0, /No message/],
+      ] as const) {
+        played.onCall = (call) => {
+          call.start(false, performance.now());
+          call.sendHeaders({ metadata: [], encoding: "" });
+          for (let sent = 0; sent < answers; sent += 1) call.sendMessage(new Uint8Array(0));
+          call.end({ code: 0, message: "", trailers: [] });
+          call.release();
+          return { onMessage: () => {}, onHalfClose: () => {}, onCancel: () => {} };
+        };
+        await assert.rejects(client.unary({}), (error: CallError) => {
+          assert.equal(error.code, Code.UNIMPLEMENTED);
+          assert.match(error.details, text);
+          return true;
+        });
+      }
+    } finally {
+      played.stop();
+    }
   });
 
   it("wants an attested channel", () => {

@@ -248,6 +248,24 @@ describe("several sessions", () => {
     assert.equal(late.live, sessions[4]);
   });
 
+  it("keep a call that waits for room although no other session can be made", () => {
+    const { connector, source, wait, state } = setUp();
+    wait();
+    const session = connector.last.succeed((fake) => {
+      fake.maxConcurrentCalls = 1;
+    });
+    session.maxConcurrentCalls = 2;
+    const waiting = new Waiter();
+    waiting.refuses.push(session);
+    source.enqueue(waiting);
+    connector.last.fail(AWAY);
+    assert.equal(waiting.error, undefined);
+    assert.equal(state(), State.READY);
+    mock.timers.tick(120);
+    const another = connector.last.succeed();
+    assert.equal(waiting.live, another);
+  });
+
   it("serve a call that waits for room when another ends", () => {
     const { connector, source, wait } = setUp();
     wait();
