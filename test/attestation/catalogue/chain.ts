@@ -28,6 +28,9 @@ import {
 import { type Attack, policyWith } from "./attack.ts";
 
 export type Verdict = Attack["verdict"];
+/** One certificate that signs certificates, and the one that signs documents. */
+export const BOTH: readonly Level[] = ["zonal", "leaf"];
+
 type Edits = { readonly [level in Level]?: Edit };
 
 /** Evidence under the test chain with some levels issued otherwise, and all below them. */

@@ -1,8 +1,11 @@
 /** The attack catalogue, group by group. */
 import { anchors } from "./anchor.ts";
 import type { Attack } from "./attack.ts";
+import { certificateKeys } from "./certificate-key.ts";
+import { certificateSignatures } from "./certificate-signature.ts";
 import { certificates } from "./certificate.ts";
 import { chains } from "./chain.ts";
+import { claims } from "./claims.ts";
 import { controls } from "./controls.ts";
 import { emulators } from "./emulator.ts";
 import { envelope } from "./envelope.ts";
@@ -18,8 +21,11 @@ export const made: Readonly<Record<string, readonly Attack[]>> = {
   header,
   signature,
   payload,
+  claims,
   chains,
   certificates,
+  certificateSignatures,
+  certificateKeys,
   anchors,
   emulators,
 };
