@@ -4,12 +4,10 @@
  */
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { getSystemErrorName } from "node:util";
 import { Worker } from "node:worker_threads";
-import { AttestationError } from "../errors.ts";
-import type { DeviceMessage, DeviceRequest, DeviceWorkerData } from "./device-worker.ts";
-import type { IoctlResult } from "./ioctl.ts";
-import { Nsm, type NsmLink } from "./nsm.ts";
+import { DeviceLink } from "./device-link.ts";
+import type { DeviceWorkerData } from "./device-worker.ts";
+import { Nsm } from "./nsm.ts";
 
 export interface NsmDeviceOptions {
   /** @default "/dev/nsm" */
@@ -26,117 +24,11 @@ export interface NsmDeviceOptions {
  */
 export async function openNsmDevice(options: NsmDeviceOptions = {}): Promise<Nsm> {
   const { path = "/dev/nsm", maxWaiting = 256 } = options;
-  const device = new DeviceLink(path, maxWaiting);
+  const file = `device-worker${extname(fileURLToPath(import.meta.url))}`;
+  const workerData: DeviceWorkerData = { path };
+  // The program's own flags are for its own entry; `--input-type` would even end the thread.
+  const worker = new Worker(new URL(file, import.meta.url), { workerData, execArgv: [] });
+  const device = new DeviceLink(worker, path, maxWaiting);
   await device.opened;
   return new Nsm(device);
-}
-
-interface Waiting {
-  resolve(response: Uint8Array): void;
-  reject(error: AttestationError): void;
-}
-
-class DeviceLink implements NsmLink {
-  /** Settles when the thread has opened the device, or could not. */
-  readonly opened: Promise<void>;
-  readonly #path: string;
-  readonly #maxWaiting: number;
-  readonly #worker: Worker;
-  readonly #waiting = new Map<number, Waiting>();
-  #lastId = 0;
-  /** Why nothing can be asked any more. */
-  #failure: AttestationError | undefined;
-
-  constructor(path: string, maxWaiting: number) {
-    this.#path = path;
-    this.#maxWaiting = maxWaiting;
-    const file = `device-worker${extname(fileURLToPath(import.meta.url))}`;
-    const data: DeviceWorkerData = { path };
-    // The program's own flags are for its own entry; `--input-type` would even end the thread.
-    const options = { workerData: data, execArgv: [] };
-    this.#worker = new Worker(new URL(file, import.meta.url), options);
-    this.opened = new Promise((resolve, reject) => {
-      const opening = { resolve: () => resolve(), reject };
-      // The opening waits like a request: whatever ends the thread ends it too.
-      this.#waiting.set(0, opening);
-    });
-    this.#worker.on("message", (message: DeviceMessage) => this.#receive(message));
-    this.#worker.on("error", (cause) => this.#fail("the thread of the NSM device failed", cause));
-    this.#worker.on("exit", () => this.#fail("the thread of the NSM device has ended"));
-  }
-
-  exchange(request: Uint8Array): Promise<Uint8Array> {
-    if (this.#failure) {
-      return Promise.reject(this.#failure);
-    }
-    if (this.#waiting.size >= this.#maxWaiting) {
-      const message = `too many requests wait for the NSM: at most ${this.#maxWaiting}`;
-      return Promise.reject(new AttestationError("nsm-unavailable", message));
-    }
-    const id = (this.#lastId += 1);
-    const message: DeviceRequest = { id, request };
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      this.#worker.ref();
-      this.#worker.postMessage(message, []);
-    });
-  }
-
-  async close(): Promise<void> {
-    this.#fail("the NSM device is closed");
-    // Ends after the ioctl that runs; the descriptor goes with the thread.
-    await this.#worker.terminate();
-  }
-
-  #receive(message: DeviceMessage): void {
-    switch (message.kind) {
-      case "opened":
-        this.#settle(0)?.resolve(new Uint8Array());
-        break;
-      case "not-opened":
-        this.#fail(notOpened(this.#path, message));
-        break;
-      case "answer":
-        this.#answer(this.#settle(message.id), message.result);
-        break;
-    }
-  }
-
-  #answer(waiting: Waiting | undefined, result: IoctlResult): void {
-    if ("response" in result) {
-      waiting?.resolve(result.response);
-    } else {
-      const name = getSystemErrorName(-result.errno);
-      const message = `the driver of ${this.#path} refused the request: ${name}`;
-      waiting?.reject(new AttestationError("nsm-unavailable", message));
-    }
-  }
-
-  /** Takes what waits under that id; the thread keeps the process alive only while something does. */
-  #settle(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (this.#waiting.size === 0) {
-      this.#worker.unref();
-    }
-    return waiting;
-  }
-
-  /** Refuses what waits and all that comes. The first reason stays. */
-  #fail(reason: string, cause?: unknown): void {
-    this.#failure ??= new AttestationError("nsm-unavailable", reason, { cause });
-    for (const id of this.#waiting.keys()) {
-      this.#settle(id)?.reject(this.#failure);
-    }
-  }
-}
-
-function notOpened(
-  path: string,
-  { step, reason }: DeviceMessage & { readonly kind: "not-opened" },
-): string {
-  return step === "open"
-    ? `no Nitro Security Module: expected the device ${path}, received "${reason}". ` +
-        "Not inside a Nitro Enclave? The simulator must be asked for by name"
-    : `the native library that calls ${path} cannot be loaded: ${reason}`;
 }

@@ -99,6 +99,7 @@ describe("responses of the NSM", () => {
     "two responses in one map": ["LockPCR", `a2${key("LockPCR")}a0${key("LockPCRs")}a0`],
     "an unknown response": ["Attestation", `a1${key("Other")}a0`],
     "an error that is no text": ["Attestation", `a1${key("Error")}01`],
+    "a response without a map of fields": ["Attestation", `a1${key("Attestation")}f6`],
     "a document that is text": ["Attestation", `a1${key("Attestation")}a1${key("document")}6131`],
     "an empty document": ["Attestation", `a1${key("Attestation")}a1${key("document")}40`],
     "a missing document": ["Attestation", `a1${key("Attestation")}a0`],
@@ -136,6 +137,10 @@ describe("responses of the NSM", () => {
     "locked PCRs that are no list": [
       "DescribeNSM",
       `a1${key("DescribeNSM")}a7${describeFields.replace("8300011818", "00")}`,
+    ],
+    "33 locked PCRs": [
+      "DescribeNSM",
+      `a1${key("DescribeNSM")}a7${describeFields.replace("8300011818", `9821${"01".repeat(33)}`)}`,
     ],
     "a locked PCR that is text": [
       "DescribeNSM",

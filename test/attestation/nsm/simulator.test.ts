@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { createHash, createPublicKey, verify, X509Certificate } from "node:crypto";
 import { describe, it } from "node:test";
 import { Decoder } from "cbor-x/decode";
+import { encodeRequest } from "../../../attestation/nsm/request.ts";
+import { decodeResponse } from "../../../attestation/nsm/response.ts";
 import { Simulator, type SimulatorOptions } from "../../../attestation/nsm/simulator.ts";
 
 const HOUR_MS = 3_600_000;
@@ -248,6 +250,38 @@ describe("a simulated module", () => {
       await assert.rejects(nsm.extendPcr(index, Uint8Array.of(1)), { message: /ReadOnlyIndex/ });
       await assert.rejects(nsm.lockPcr(index), { message: /ReadOnlyIndex/ });
     }
+  });
+
+  it("locks all registers below a range", async () => {
+    const simulator = await Simulator.create();
+    const lock = (range: number) => simulator.answer(encodeRequest({ name: "LockPCRs", range }));
+    decodeResponse("LockPCRs", await lock(20));
+    const { lockedPcrs } = await simulator.nsm.describe();
+    assert.deepEqual(lockedPcrs.slice(15), [15, 16, 17, 18, 19]);
+    const refusal = await lock(33);
+    assert.throws(() => decodeResponse("LockPCRs", refusal), { message: /InvalidIndex/ });
+    decodeResponse("LockPCRs", await lock(32));
+    assert.equal((await simulator.nsm.describe()).lockedPcrs.length, 32);
+  });
+
+  it("refuses what is no request, and goes on", async () => {
+    const simulator = await Simulator.create();
+    const refusal = async (request: Uint8Array) => {
+      const response = await simulator.answer(request);
+      assert.throws(
+        () => decodeResponse("GetRandom", response),
+        (error: Error) => {
+          refusals.push(error.message);
+          return true;
+        },
+      );
+    };
+    const refusals: string[] = [];
+    await refusal(Uint8Array.of(0xff));
+    await refusal(new Uint8Array(4097));
+    assert.match(refusals[0] ?? "", /"InvalidArgument"/);
+    assert.match(refusals[1] ?? "", /"InputTooLarge"/);
+    assert.equal((await simulator.nsm.random()).length, 256);
   });
 
   it("knows 32 registers", async () => {
