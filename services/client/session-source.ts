@@ -49,6 +49,8 @@ export class SessionSource {
   #failures = 0;
   #shortLives = 0;
   #retryTimer: NodeJS.Timeout | undefined;
+  /** Sessions were asked for while it was too early; they are made when it is time. */
+  #isWanted = false;
   #lastPickMs = -Infinity;
   #isHeld = false;
   #isClosed = false;
@@ -108,7 +110,9 @@ export class SessionSource {
 
   /** Makes as many sessions as are missing, unless it is too early after a failure. */
   fill(): void {
-    if (!this.#isClosed && this.#retryTimer === undefined) {
+    if (this.#retryTimer !== undefined) {
+      this.#isWanted = true;
+    } else if (!this.#isClosed) {
       const nowMs = performance.now();
       let usable = 0;
       for (const live of this.#usable) if (live.session.canOpen(nowMs)) usable += 1;
@@ -227,7 +231,9 @@ export class SessionSource {
       this.#retryTimer = setTimeout(() => {
         this.#retryTimer = undefined;
         this.#error = undefined;
-        if (this.#waiting.size > 0 || this.#canTakeCalls()) this.fill();
+        const isWanted = this.#isWanted;
+        this.#isWanted = false;
+        if (isWanted || this.#waiting.size > 0 || this.#canTakeCalls()) this.fill();
         this.#update();
       }, delayMs);
       if (!this.#isHeld) this.#retryTimer.unref();
@@ -269,7 +275,7 @@ export class SessionSource {
   #update(): void {
     if (this.#canTakeCalls()) this.connectivity.set(State.READY);
     else if (this.#error !== undefined) this.connectivity.set(State.TRANSIENT_FAILURE);
-    else if (this.#pending.size > 0 || this.#waiting.size > 0) {
+    else if (this.#pending.size > 0 || this.#waiting.size > 0 || this.#isWanted) {
       this.connectivity.set(State.CONNECTING);
     } else this.connectivity.set(State.IDLE);
   }

@@ -152,6 +152,23 @@ describe("when no session can be made", () => {
     assert.equal(connector.attempts.length, 21);
   });
 
+  it("a session that is asked for during the back-off is made after it", () => {
+    const { connector, source, wait, state } = setUp();
+    // Two that live too short for it to be a coincidence.
+    wait();
+    connector.last.succeed().lose();
+    wait();
+    connector.last.succeed().lose();
+    assert.equal(state(), State.IDLE);
+    source.fill();
+    assert.equal(state(), State.CONNECTING);
+    assert.equal(connector.attempts.length, 2);
+    mock.timers.tick(120);
+    assert.equal(connector.attempts.length, 3);
+    connector.last.succeed();
+    assert.equal(state(), State.READY);
+  });
+
   it("success makes the next failure the first", () => {
     const { connector, wait } = setUp();
     wait(true);
