@@ -93,6 +93,8 @@ async function sealedCalls(file: string, folder: string): Promise<Run> {
   sayBeside(["the client sees"], ["the host sees"]);
   sayRule();
   const chapters: Chapter[] = [];
+  // Proxy and enclave have met already; each row is to show its own call.
+  capture.look();
   const client = new Program("client.js", [file], { target: String(target), policy, out: folder });
   await client.follow((chapter) => {
     chapters.push(chapter);

@@ -34,3 +34,10 @@ export interface Promises {
   /** The server end that runs the handlers is ours. */
   readonly handlers: boolean;
 }
+
+/** What of the suite is run. */
+export interface SuiteOptions {
+  readonly promises?: Promises;
+  /** Without the cases that move much data: for ways that differ in how, not in how much. */
+  readonly light?: boolean;
+}

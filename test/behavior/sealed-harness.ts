@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { Simulator } from "../../attestation/nsm/simulator.ts";
-import { AttestedChannel } from "../../services/client/index.ts";
+import { createCredentials } from "../../bench/certificate.ts";
+import { AttestedChannel, type AttestedChannelOptions } from "../../services/client/index.ts";
 import { EnclaveServer } from "../../services/enclave/index.ts";
 import { startProxy } from "../../services/proxy/index.ts";
 import { SILENT } from "../support/enclave.ts";
@@ -15,7 +16,16 @@ import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
 import { BehaviorClient, behaviorDefinition } from "./service.ts";
 
-export async function startSealed(): Promise<Harness> {
+/** How a channel differs from the preset one. */
+export interface Variant extends Pick<
+  AttestedChannelOptions,
+  "sessions" | "suites" | "padding" | "backend"
+> {
+  /** TLS between client and proxy. */
+  readonly tls?: boolean;
+}
+
+export async function startSealed({ tls = false, ...options }: Variant = {}): Promise<Harness> {
   const folder = mkdtempSync(join(tmpdir(), "sealed-"));
   const [enclaveSocket, backSocket] = [join(folder, "enclave"), join(folder, "back")];
   const ledger = new Ledger();
@@ -29,7 +39,12 @@ export async function startSealed(): Promise<Harness> {
   server.addService(behaviorDefinition, behaviorHandlers(ledger));
   await server.listen(`unix:${enclaveSocket}`);
   const back = await Forwarder.start({ path: enclaveSocket }, backSocket);
-  const proxy = await startProxy({ listen: "127.0.0.1:0", enclave: `unix:${backSocket}` });
+  const { certificatePem, privateKeyPem } = createCredentials();
+  const proxy = await startProxy({
+    listen: "127.0.0.1:0",
+    enclave: `unix:${backSocket}`,
+    tls: tls ? { cert: certificatePem, key: privateKeyPem } : undefined,
+  });
   const [host = "", port] = proxy.address.split(":");
   const front = await Forwarder.start({ host, port: Number(port) });
   return {
@@ -38,9 +53,14 @@ export async function startSealed(): Promise<Harness> {
     client(interceptors) {
       const target = `127.0.0.1:${front.port}`;
       const channel = new AttestedChannel(target, {
+        ...options,
         policy: simulator.policyOptions(),
+        credentials: tls
+          ? grpc.credentials.createSsl(Buffer.from(certificatePem))
+          : grpc.credentials.createInsecure(),
         maxReceiveMessageBytes: MESSAGE_LIMIT_BYTES,
         channelOptions: {
+          "grpc.ssl_target_name_override": "localhost",
           "grpc.use_local_subchannel_pool": 1,
           "grpc.initial_reconnect_backoff_ms": 100,
           "grpc.max_reconnect_backoff_ms": 200,

@@ -4,7 +4,7 @@ import { beyondCases } from "./beyond-cases.ts";
 import { bidiCases } from "./bidi-cases.ts";
 import { clientStreamCases } from "./client-stream-cases.ts";
 import { endingCases } from "./ending-cases.ts";
-import type { Harness, Promises } from "./harness.ts";
+import type { Harness, SuiteOptions } from "./harness.ts";
 import { interceptorCases } from "./interceptor-cases.ts";
 import { linkCases } from "./link-cases.ts";
 import { loadCases } from "./load-cases.ts";
@@ -23,7 +23,7 @@ export interface Way extends Omit<Harness, "close"> {
 export function behaviorSuite(
   name: string,
   start: () => Promise<Harness>,
-  promises: Promises = { handlers: false },
+  { promises = { handlers: false }, light = false }: SuiteOptions = {},
 ): void {
   describe(name, { timeout: 120_000 }, () => {
     let harness: Harness;
@@ -55,7 +55,7 @@ export function behaviorSuite(
     describe("server streaming", () => serverStreamCases(way));
     describe("bidirectional streaming", () => bidiCases(way));
     describe("deadlines and cancellation", () => endingCases(way));
-    describe("load and back-pressure", () => loadCases(way));
+    if (!light) describe("load and back-pressure", () => loadCases(way));
     describe("interceptors and credentials", () => interceptorCases(way));
     describe("broken links", () => linkCases(way));
     describe("beyond grpc-js", () => beyondCases(way, promises));

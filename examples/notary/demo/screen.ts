@@ -51,5 +51,5 @@ function cell(text: string | undefined, columns: number, style: Style | undefine
   const all = text ?? "";
   const shown = all.length > columns ? `${all.slice(0, columns - 1)}…` : all;
   const padding = " ".repeat(columns - shown.length);
-  return (style ? paint(style, shown) : shown) + padding;
+  return (style && shown ? paint(style, shown) : shown) + padding;
 }
