@@ -28,7 +28,7 @@ import {
 } from "./call-metadata.ts";
 import { deliverSoon } from "./listener-queue.ts";
 import type { Delivery } from "./listener-queue.ts";
-import { inflate } from "./message-encoding.ts";
+import { inflate } from "../grpc/inflate.ts";
 import { SealedCall } from "./sealed-call.ts";
 import type { CallReceiver } from "./sealed-call.ts";
 import { own, statusObject } from "./status.ts";

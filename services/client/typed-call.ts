@@ -15,7 +15,7 @@ import type { CallHost } from "./call-host.ts";
 import type { CredentialsFailure } from "./call-metadata.ts";
 import { requestEntries, withCredentials } from "./call-metadata.ts";
 import { throwSoon } from "./listener-queue.ts";
-import { inflate } from "./message-encoding.ts";
+import { inflate } from "../grpc/inflate.ts";
 import { SealedCall } from "./sealed-call.ts";
 import type { CallReceiver } from "./sealed-call.ts";
 import { statusObject } from "./status.ts";

@@ -10,7 +10,7 @@ import type { Entry, RequestHeader, Status } from "../../channel/call-message.ts
 import type { OpenCall } from "./open-call.ts";
 import { entriesOf } from "../grpc/metadata.ts";
 import type { SealedAuthContext } from "./caller.ts";
-import { inflate } from "./inflate.ts";
+import { inflate } from "../grpc/inflate.ts";
 import type { Listener, Method } from "./method.ts";
 import { NO_METRICS } from "./metrics.ts";
 import { Place } from "./place.ts";

@@ -1,9 +1,13 @@
-/** Inflates the requests of clients that compress (docs/protocol.md §8, flag `compressed`). */
+/** Inflates the messages of peers that compress (docs/protocol.md §8, flag `compressed`). */
 import { gunzipSync, inflateSync } from "node:zlib";
 
 import { status as Code } from "@grpc/grpc-js";
 
-import type { CallStatus } from "./status.ts";
+/** Why a message cannot be read: the status that ends its call. */
+export interface InflateFailure {
+  readonly code: Code;
+  readonly details: string;
+}
 
 /**
  * The message, or the status that ends the call. Synchronous, so that one message at a time is
@@ -15,7 +19,7 @@ export function inflate(
   message: Uint8Array,
   encoding: string,
   maxBytes: number,
-): Uint8Array | CallStatus {
+): Uint8Array | InflateFailure {
   const inflater = encoding === "gzip" ? gunzipSync : encoding === "deflate" ? inflateSync : null;
   if (inflater === null) return unsupported(encoding);
   // zlib refuses a limit of 0; a message of one byte over it is caught below.
@@ -31,14 +35,14 @@ export function inflate(
   return maxBytes !== -1 && inflated.length > maxBytes ? tooLarge(maxBytes) : inflated;
 }
 
-function tooLarge(maxBytes: number): CallStatus {
+function tooLarge(maxBytes: number): InflateFailure {
   return {
     code: Code.RESOURCE_EXHAUSTED,
     details: `the message inflates to more than ${maxBytes} bytes`,
   };
 }
 
-function unsupported(encoding: string): CallStatus {
+function unsupported(encoding: string): InflateFailure {
   if (encoding === "" || encoding === "identity") {
     return { code: Code.INTERNAL, details: "a compressed message in a call without an encoding" };
   }
