@@ -8,7 +8,7 @@ import type { CryptoBackend } from "../crypto/backend.ts";
 import { equalBytes } from "./bytes.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { AttestationError } from "./errors.ts";
-import { verifiedPrefixes } from "./verified-prefixes.ts";
+import { chainMemory } from "./verified-chains.ts";
 
 /** What a chain is verified against. */
 export interface ChainOptions {
@@ -24,8 +24,8 @@ export interface ChainOptions {
 /**
  * Verifies the chain and gives the leaf, whose key may then be trusted for one document.
  *
- * The certificate authorities above the leaf are the same for many documents, so a run of them that
- * was verified is remembered; their times are checked at each use.
+ * A chain that was verified is remembered, as are its authorities, which other leaves share; their
+ * times are checked at each use.
  *
  * @throws AttestationError `untrusted-chain`, `certificate-expired`, `certificate-not-yet-valid`.
  */
@@ -39,19 +39,34 @@ export function verifyChain(
   if (cabundle[0] === undefined || !equalBytes(cabundle[0], root)) {
     refuse("cabundle[0]: expected the pinned root, received another certificate");
   }
-  const prefixes = verifiedPrefixes(backend);
-  let authorities = prefixes.recall(cabundle);
+  const { complete } = chainMemory(backend);
+  let chain = complete.recall([...cabundle, certificate]);
+  if (chain === undefined) {
+    chain = verifySignatures(cabundle, certificate, backend);
+    complete.remember(chain);
+  }
+  for (const { where, notBeforeMs, notAfterMs } of chain) {
+    verifyTime(where, notBeforeMs - notBeforeLeewayMs, notAfterMs, nowMs);
+  }
+  return chain.at(-1) ?? refuse("expected a certificate, received none");
+}
+
+/** Verifies everything of a chain but its times. */
+function verifySignatures(
+  cabundle: readonly Uint8Array[],
+  certificate: Uint8Array,
+  backend: CryptoBackend,
+): readonly Certificate[] {
+  const memory = chainMemory(backend).authorities;
+  let authorities = memory.recall(cabundle);
   if (authorities === undefined) {
     authorities = verifyAuthorities(cabundle, backend);
-    prefixes.remember(cabundle, authorities);
+    memory.remember(authorities);
   }
   const leaf = parseCertificate(certificate, "certificate");
   verifyLink(authorities.at(-1), leaf, backend);
   verifyLeaf(leaf);
-  for (const { where, notBeforeMs, notAfterMs } of [...authorities, leaf]) {
-    verifyTime(where, notBeforeMs - notBeforeLeewayMs, notAfterMs, nowMs);
-  }
-  return leaf;
+  return [...authorities, leaf];
 }
 
 /** Verifies everything of the certificate authorities but their times. The first is the root. */

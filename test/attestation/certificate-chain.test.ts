@@ -216,7 +216,7 @@ describe("a chain of certificates", () => {
   }
 
   describe("that was verified before", () => {
-    it("costs one signature less for each authority", () => {
+    it("costs no signature, and with another leaf only the leaf's", () => {
       let count = 0;
       const backend: CryptoBackend = {
         ...nodeBackend,
@@ -228,10 +228,12 @@ describe("a chain of certificates", () => {
       verify(good, { backend });
       assert.equal(count, 4);
       verify(good, { backend });
+      assert.equal(count, 4);
+      verify([...good.slice(0, -1), certify(template("leaf", {}), instance)], { backend });
       assert.equal(count, 5);
     });
 
-    it("is verified again up to the leaf", () => {
+    it("is verified again where any byte of it differs", () => {
       const backend = freshBackend();
       verify(good, { backend });
       const stranger = certify(template("leaf", {}), certify(template("instance", {}), zonal));
@@ -241,7 +243,26 @@ describe("a chain of certificates", () => {
       );
     });
 
-    for (const name of names.slice(0, 4)) {
+    it("does not make an authority of its leaf", () => {
+      const backend = freshBackend();
+      verify(good, { backend });
+      const second = certify({ ...template("leaf", {}), commonName: "second" }, leaf);
+      assert.throws(
+        () => verify([...good, second], { backend }),
+        hasCode("untrusted-chain", /cabundle\[4\]: expected basicConstraints/),
+      );
+    });
+
+    it("does not make a leaf of its authority", () => {
+      const backend = freshBackend();
+      verify(good, { backend });
+      assert.throws(
+        () => verify([root, regional, zonal, instance], { backend }),
+        hasCode("untrusted-chain", /certificate: expected no certificate authority/),
+      );
+    });
+
+    for (const name of names) {
       it(`ends with its ${name} all the same`, () => {
         const backend = freshBackend();
         const ending = chain({ [name]: { notAfterMs: nowMs } });

@@ -234,7 +234,8 @@ describe("the order of the checks", () => {
 });
 
 describe("arguments that cannot be meant", () => {
-  const bytes = signedEvidence({ nonce: new Uint8Array(15) });
+  // Were it looked at, it would be malformed.
+  const bytes = new Uint8Array(100);
   const lookAlike = lookAlikeOf(policy);
   const refused: readonly (readonly [
     string,
