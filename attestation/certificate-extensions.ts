@@ -9,14 +9,14 @@ export interface CertificateExtensions {
   readonly keyUsage: KeyUsage | undefined;
 }
 
-export interface BasicConstraints {
+interface BasicConstraints {
   readonly critical: boolean;
   readonly ca: boolean;
   /** How many CA certificates may stand between this one and the leaf; undefined: any number. */
   readonly pathLen: number | undefined;
 }
 
-export interface KeyUsage {
+interface KeyUsage {
   readonly digitalSignature: boolean;
   readonly keyCertSign: boolean;
 }

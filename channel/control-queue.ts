@@ -9,7 +9,7 @@ import type { RecordBuffer } from "./record-buffer.ts";
 import { ALERT, Violation } from "./violation.ts";
 
 /** More than this queued ends the session. */
-export const MAX_CONTROL_BYTES = 1_048_576;
+const MAX_CONTROL_BYTES = 1_048_576;
 
 interface ControlFrame {
   readonly type: number;

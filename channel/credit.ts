@@ -5,9 +5,9 @@
 import { ALERT, Violation } from "./violation.ts";
 
 /** Credit never exceeds this in sum. */
-export const MAX_CREDIT = 0x7fffffff;
+const MAX_CREDIT = 0x7fffffff;
 /** The most that a receiver keeps granted for one call, however fast the call is. */
-export const MAX_WINDOW_BYTES = 8_388_608;
+const MAX_WINDOW_BYTES = 8_388_608;
 
 /** Adds a grant of the peer. @throws Violation `credit` for 0 or a sum beyond 2^31 - 1. */
 export function addCredit(available: number, granted: number): number {

@@ -5,7 +5,7 @@
 import type { SessionTerms } from "./established.ts";
 
 /** Silence with open calls after which PING is sent, and again after which the session is closed. */
-export const SILENCE_MS = 20_000;
+const SILENCE_MS = 20_000;
 /** How long calls that run at max_age may go on. */
 export const DRAIN_MS = 600_000;
 /** However long the terms allow: beyond it a key would grow too old between two records (§7). */

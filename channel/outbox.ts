@@ -7,7 +7,7 @@ import { writeFrameHeader, writeU32 } from "./frame.ts";
 import type { RecordBuffer } from "./record-buffer.ts";
 
 /** The application is asked to wait while a call has this much queued. */
-export const QUEUE_BYTES = 262_144;
+const QUEUE_BYTES = 262_144;
 /** Below this a message is not cut for want of room in a record; it waits for the next. */
 const MIN_PIECE_BYTES = 1024;
 

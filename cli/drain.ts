@@ -1,7 +1,7 @@
 /** How a long-running command ends: the first signal drains, the second one stops at once. */
 
 /** Milliseconds that open streams get after the first signal. */
-export const GRACE_MS = 30_000;
+const GRACE_MS = 30_000;
 
 /**
  * Resolves when the first SIGTERM or SIGINT came and `close` has finished; exits with 1 on the

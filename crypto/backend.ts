@@ -5,7 +5,7 @@
  */
 
 /** Hash functions, by their RFC 6234 names. */
-export type HashName = "sha256" | "sha384";
+type HashName = "sha256" | "sha384";
 
 /** AEADs, by their IANA names. Both take 32-byte keys, 12-byte nonces and give 16-byte tags. */
 export type AeadName = "AES-256-GCM" | "ChaCha20-Poly1305";

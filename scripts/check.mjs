@@ -1,5 +1,5 @@
 // The one command that checks everything but behaviour, which is `npm test`: contract, generated
-// code, format, lint with types. Prints what fails and goes on.
+// code, format, lint with types, unused code, packaging. Prints what fails and goes on.
 import { spawnSync } from "node:child_process";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,8 @@ check("generated code", "buf", ["generate"]);
 check("generated code is committed", "git", ["diff", "--exit-code", "--stat", "--", "gen"]);
 check("format", "oxfmt", ["--check"]);
 check("lint and types", "oxlint", ["--type-aware", "--type-check", "--deny-warnings"]);
+check("unused code", "knip", []);
+check("packaging", "publint", ["--strict"]);
 
 if (failed.length > 0) {
   console.error(`\ncheck failed: ${failed.join(", ")}`);

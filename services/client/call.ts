@@ -35,7 +35,7 @@ import { own, statusObject } from "./status.ts";
 import type { CallStatus } from "./status.ts";
 
 /** grpc-js's call; it does not export the name. */
-export type ChannelCall = ReturnType<ChannelInterface["createCall"]>;
+type ChannelCall = ReturnType<ChannelInterface["createCall"]>;
 type MessageContext = Parameters<ChannelCall["sendMessageWithContext"]>[0];
 
 /** What `getAuthContext()` of a call gives: the evidence of the session that the call is on. */

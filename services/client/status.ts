@@ -30,8 +30,8 @@ export interface CallStatus {
   readonly errorCode: ErrorCode | undefined;
 }
 
-export const OUTCOME_KEY = "sealrpc-outcome";
-export const CODE_KEY = "sealrpc-code";
+const OUTCOME_KEY = "sealrpc-outcome";
+const CODE_KEY = "sealrpc-code";
 /** gRFC A6: a negative value asks retry policies above not to repeat the call. */
 const PUSHBACK_KEY = "grpc-retry-pushback-ms";
 

@@ -12,7 +12,7 @@ import { listenServerStream } from "./server-stream.ts";
 import { listenUnary } from "./unary.ts";
 
 /** A handler of any kind; the compiler checked it against its service before. */
-export type Handler = (call: unknown, callback?: unknown) => unknown;
+type Handler = (call: unknown, callback?: unknown) => unknown;
 
 /** What grpc-js's interceptors and our own calls tell of a call's events. */
 export type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];

@@ -3,7 +3,7 @@ import * as grpc from "@grpc/grpc-js";
 
 const bytes = (value: Buffer): Buffer => value;
 
-export const connectMethod: grpc.MethodDefinition<Buffer, Buffer> = {
+const connectMethod: grpc.MethodDefinition<Buffer, Buffer> = {
   path: "/sealrpc.v1.AttestedChannelService/Connect",
   requestStream: true,
   responseStream: true,

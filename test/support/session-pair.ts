@@ -30,7 +30,7 @@ export interface PairOptions {
 }
 
 /** What one end told of itself. */
-export interface End {
+interface End {
   readonly session: Session;
   closed: { error: ChannelError | undefined } | undefined;
   draining: number;

@@ -18,9 +18,6 @@ export const DAY: number = 24 * HOUR;
 export type Level = "root" | "regional" | "zonal" | "instance" | "leaf";
 /** From the top down. */
 export const LEVELS: readonly Level[] = ["root", "regional", "zonal", "instance", "leaf"];
-/** Those that may issue. */
-export const AUTHORITIES: readonly Level[] = LEVELS.slice(0, 4);
-
 export const ecdsaWithSha256 = "1.2.840.10045.4.3.2";
 export const ecdsaWithSha384 = "1.2.840.10045.4.3.3";
 export const ecdsaWithSha512 = "1.2.840.10045.4.3.4";

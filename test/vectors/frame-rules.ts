@@ -12,7 +12,7 @@ type Rule = readonly [what: string, frames: readonly Uint8Array[], alert: number
 
 const data = [1, 2, 3];
 /** What a call may cost before more is granted, in these vectors. */
-export const RULE_CREDIT = 256;
+const RULE_CREDIT = 256;
 
 const both: readonly Rule[] = [
   ["a frame type that is not known", [rawFrame(11, 1)], MALFORMED],
