@@ -16,7 +16,7 @@ import { formatJson, formatTable, type Row } from "./facts.ts";
 interface Flags {
   readonly at?: number;
   readonly nonce?: Uint8Array;
-  readonly pcr: ReadonlyMap<number, string>;
+  readonly pcr?: ReadonlyMap<number, string>;
   readonly root?: string;
   readonly maxAge?: number;
   readonly allowDebug?: boolean;
@@ -49,7 +49,6 @@ export function verifyCommand(): Command {
       "--pcr <n=hex>",
       "a register (0, 1, 2, 3, 4, 8) and its value; once for each",
       measurement,
-      new Map<number, string>(),
     )
     .option("--root <file>", "trust this root instead of AWS's: a simulator's, PEM")
     .option("--max-age <ms>", "the oldest document to accept (default: 300000)", duration)
@@ -104,7 +103,7 @@ async function verify(file: string, flags: Flags, command: Command): Promise<voi
 
 function policyOf(flags: Flags, root: string | undefined, command: Command): Policy {
   const entries = [...pinnableRegisters].flatMap(([key, register]) => {
-    const digits = flags.pcr.get(register);
+    const digits = flags.pcr?.get(register);
     return digits === undefined ? [] : [[key, digits] as const];
   });
   const set: ReferenceValues = Object.fromEntries(entries);
@@ -125,7 +124,7 @@ function policyOf(flags: Flags, root: string | undefined, command: Command): Pol
 }
 
 /** Registers that a reference value was compared with: in a debug enclave, only the host's. */
-function comparedRegisters({ pcr }: Flags, debug: boolean): ReadonlySet<number> {
+function comparedRegisters({ pcr = new Map() }: Flags, debug: boolean): ReadonlySet<number> {
   return new Set([...pcr.keys()].filter((register) => !debug || register === 3 || register === 4));
 }
 
@@ -177,7 +176,10 @@ function challenge(text: string): Uint8Array {
   return bytes;
 }
 
-function measurement(text: string, previous: ReadonlyMap<number, string>): Map<number, string> {
+function measurement(
+  text: string,
+  previous: ReadonlyMap<number, string> = new Map(),
+): ReadonlyMap<number, string> {
   const [, register, digits] = /^(\d{1,2})=([0-9a-f]*)$/i.exec(text) ?? [];
   const known = [...pinnableRegisters.values()];
   if (register === undefined || digits === undefined || !known.includes(Number(register))) {
