@@ -164,7 +164,8 @@ export class ConnectStream implements OuterStream {
       this.#fail(error);
       return;
     }
-    if (this.#step !== "evidence") {
+    // A stream is destroyed before its `close` says so.
+    if (this.#step !== "evidence" || this.#stream.destroyed || this.#stream.closed) {
       handshake.expire();
       return;
     }
