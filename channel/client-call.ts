@@ -30,6 +30,9 @@ export interface ClientCallOwner {
 }
 
 const GRPC_RESOURCE_EXHAUSTED = 8;
+/** DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE (docs/protocol.md §9). */
+const REFUSED: ReadonlySet<number> = new Set([4, 8, 12, 14]);
+const REFUSED_ELSEWHERE: ReadonlySet<number> = new Set([4, 8, 14]);
 
 export class ClientCall implements Sender, InboxEvents {
   isQueued = false;
@@ -184,7 +187,9 @@ export class ClientCall implements Sender, InboxEvents {
     const header = { method, metadata, sentMs, timeoutMs, encoding, authority };
     if (!record.canHold(header)) return false;
     this.#id = this.#owner.number(this);
-    return record.writeHeader(frame.OPEN, 0, this.#id, header);
+    record.writeHeader(frame.OPEN, 0, this.#id, header);
+    this.#grant();
+    return true;
   }
 
   #receiveHeaders(body: Uint8Array): void {
@@ -216,6 +221,9 @@ export class ClientCall implements Sender, InboxEvents {
 
   #receiveRefused(status: Status, elsewhere: boolean): void {
     if (this.#hasHeaders) throw state("REFUSED came after HEADERS");
+    if (!(elsewhere ? REFUSED_ELSEWHERE : REFUSED).has(status.code)) {
+      throw new Violation(ALERT.malformed, "malformed-frame", `REFUSED has status ${status.code}`);
+    }
     this.#finish({ kind: "refused", status, elsewhere });
   }
 
@@ -247,9 +255,15 @@ export class ClientCall implements Sender, InboxEvents {
   #settle(): void {
     if (this.#isOver) return;
     if (this.canSend) this.#host.ready(this);
+    this.#grant();
+    this.#recharge();
+  }
+
+  /** The enclave must know of the call before it can be granted anything. */
+  #grant(): void {
+    if (this.#id === 0) return;
     const grant = this.#inbox.grant(this.#host.nowMs, this.#host.roundTripMs);
     if (grant > 0) this.#host.control(frame.CREDIT, this.#id, [grant]);
-    this.#recharge();
   }
 
   #recharge(): void {

@@ -36,6 +36,10 @@ export class ControlQueue {
     }
   }
 
+  holds(type: number): boolean {
+    return this.#frames.some((frame) => frame.type === type);
+  }
+
   clear(): void {
     this.#frames = [];
     this.#bytes = 0;

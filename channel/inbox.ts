@@ -30,6 +30,8 @@ interface Assembly {
 
 /** Room for the cost of a few more frames, so that small pieces do not need a grant each. */
 const PIECE_BYTES = 16_384;
+/** The least that a sender can start a message with: its length, and one byte. */
+const START_BYTES = 5;
 
 export class Inbox {
   readonly #events: InboxEvents;
@@ -105,11 +107,8 @@ export class Inbox {
   /** The grant that is due to the peer, 0 for none. */
   grant(nowMs: number, roundTripMs: number): number {
     if (this.#ended || this.#drained) return 0;
-    let demand = 0;
-    if (this.#wanted && this.#messages.length === 0 && this.#assembly !== undefined) {
-      const rest = this.#assembly.total - this.#assembly.received;
-      demand = rest + MESSAGE_COST * (1 + Math.ceil(rest / PIECE_BYTES));
-    }
+    const waits = this.#wanted && this.#messages.length === 0;
+    const demand = waits ? costOf(this.#assembly) : 0;
     return this.#credit.grant(demand, nowMs, roundTripMs);
   }
 
@@ -172,6 +171,13 @@ export class Inbox {
       this.#events.onDrained();
     }
   }
+}
+
+/** What is left of a message costs, or the start of one that nothing came of yet. */
+function costOf(assembly: Assembly | undefined): number {
+  if (assembly === undefined) return MESSAGE_COST + START_BYTES;
+  const rest = assembly.total - assembly.received;
+  return rest + MESSAGE_COST * (1 + Math.ceil(rest / PIECE_BYTES));
 }
 
 /** A small piece is copied: a view would keep its whole record in memory. */

@@ -59,7 +59,6 @@ export class Session implements BudgetHolder {
   #keyUpdateIsDue = false;
   /** A call was opened while none was: the peer's silence counts from when it is sealed. */
   #opensFirst = false;
-  #pongIsQueued = false;
   #endIsSealed = false;
   #endCame = false;
   #alert: AlertCode | undefined;
@@ -184,6 +183,12 @@ export class Session implements BudgetHolder {
     this.#fail(new ChannelError("truncated", "the outer stream ended before the session did"));
   }
 
+  /** The outer stream carried something that is no record: it is of no use any more. */
+  receiveInvalid(error: ChannelError, nowMs: number): void {
+    this.#host.nowMs = nowMs;
+    if (this.#state !== "closed") this.#closed(error);
+  }
+
   /** Whether `takeRecord` may have something. */
   hasOutput(): boolean {
     if (this.#alert !== undefined || this.#endIsDue()) return true;
@@ -290,7 +295,6 @@ export class Session implements BudgetHolder {
     this.#control.write(record, () =>
       this.#calls instanceof EnclaveCalls ? this.#calls.fixLast() : 0,
     );
-    if (this.#control.isEmpty) this.#pongIsQueued = false;
     this.#turns.write(record);
   }
 
@@ -323,10 +327,9 @@ export class Session implements BudgetHolder {
   }
 
   #receivePing(body: Uint8Array): void {
-    if (this.#pongIsQueued) {
+    if (this.#control.holds(frame.PONG)) {
       throw new Violation(ALERT.state, "malformed-frame", "PING came again before its PONG");
     }
-    this.#pongIsQueued = true;
     this.#host.control(frame.PONG, 0, [frame.readU32(body, 0), frame.readU32(body, 4)]);
   }
 

@@ -165,6 +165,18 @@ describe("credit", () => {
     assert.ok(largest > 1_000_000, grants.join());
   });
 
+  it("is granted for the start of a message, however little there was", () => {
+    for (const initialCredit of [1, 63, 64, 68, 69, 80]) {
+      const pair = createPair({ terms: { initialCredit }, clientCredit: initialCredit });
+      openCall(
+        pair,
+        [1, 2, 3, 4, 5].map((fill) => new Uint8Array(30).fill(fill)),
+      );
+      pair.flush();
+      assert.equal(pair.served[0]?.messages.length, 5, `${initialCredit}`);
+    }
+  });
+
   it("is granted at once for the message that the application waits for", () => {
     const peer = new RawPeer("enclave", {
       terms: { initialCredit: 100 },

@@ -116,6 +116,12 @@ const toClient: readonly Rule[] = [
     [rawFrame(HEADERS, 1, HEADERS_BODY), rawFrame(REFUSED, 1, OK_BODY)],
     STATE,
   ],
+  ["REFUSED with OK", [rawFrame(REFUSED, 1, OK_BODY)], MALFORMED],
+  [
+    "REFUSED elsewhere with UNIMPLEMENTED",
+    [rawFrame(REFUSED, 1, [8, 12], frame.ELSEWHERE)],
+    MALFORMED,
+  ],
   ["unknown flags on REFUSED", [rawFrame(REFUSED, 1, OK_BODY, 2)], MALFORMED],
   ["a status that does not parse", [rawFrame(END, 1, [0x0b])], MALFORMED],
   ["a second GOAWAY", [rawFrame(GOAWAY, 0, u32(5)), rawFrame(GOAWAY, 0, u32(5))], STATE],
@@ -126,7 +132,7 @@ const toClient: readonly Rule[] = [
   ],
   [
     "GOAWAY below an id that was refused",
-    [rawFrame(REFUSED, 1, OK_BODY), rawFrame(GOAWAY, 0, u32(0))],
+    [rawFrame(REFUSED, 1, [8, 14]), rawFrame(GOAWAY, 0, u32(0))],
     STATE,
   ],
   [
