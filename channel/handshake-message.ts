@@ -5,11 +5,13 @@
 import {
   create,
   fromBinary,
+  ScalarType,
   toBinary,
   type DescMessage,
   type MessageInitShape,
   type MessageShape,
 } from "@bufbuild/protobuf";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import {
   ClientFinishedSchema,
   ClientHelloSchema,
@@ -153,9 +155,27 @@ function bodyOf(message: Uint8Array, expected: OuterMessage["kind"]): Uint8Array
 
 function parse<Desc extends DescMessage>(schema: Desc, bytes: Uint8Array): MessageShape<Desc> {
   try {
+    demandWireTypes(schema, bytes);
     return fromBinary(schema, bytes, { readUnknownFields: false });
   } catch (cause) {
     throw new ChannelError("malformed-handshake", `no ${schema.name}`, { cause });
+  }
+}
+
+/** The library reads a field it knows whatever its wire type says; then two encodings mean the same. */
+function demandWireTypes(schema: DescMessage, bytes: Uint8Array): void {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [number, wireType] = reader.tag();
+    const field = schema.fields.find((one) => one.number === number);
+    const isNumber = field?.scalar === ScalarType.UINT32 || field?.scalar === ScalarType.BOOL;
+    const expected = isNumber ? WireType.Varint : WireType.LengthDelimited;
+    // Repeated numbers may come packed.
+    const packed = field?.fieldKind === "list" && wireType === WireType.LengthDelimited;
+    if (field !== undefined && wireType !== expected && !packed) {
+      throw new TypeError(`field ${number} has wire type ${wireType}`);
+    }
+    reader.skip(wireType, number);
   }
 }
 
