@@ -188,7 +188,7 @@ export class AttestedChannel implements ChannelInterface {
 /**
  * What typed clients need of a channel.
  *
- * @throws TypeError for anything but an attested channel that is open.
+ * @throws TypeError for anything but an attested channel.
  */
 export function hostOf(channel: ChannelInterface): CallHost {
   const host = hosts.get(channel);

@@ -121,7 +121,7 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     // Messages leave uncompressed, which is what flag 2 (no compression) of the context asks for.
     if (callback === undefined) this.#sealed.send(message, false);
     // On the next tick: a stub that writes in a loop would go on for ever once the call is over.
-    else this.#sealed.send(message, false, () => process.nextTick(this.#runCallback, callback));
+    else this.#sealed.send(message, false, () => process.nextTick(runInScope, this, callback));
   }
 
   startRead(): void {
@@ -255,8 +255,9 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     this.#isCancelled = true;
     this.#headers = undefined;
     this.#messages = [];
-    if (this.#status !== undefined)
+    if (this.#status !== undefined) {
       this.#status = own(code, details, this.#status.outcome, undefined);
+    }
     this.#sealed.cancel(code, details);
     // Without a session yet, since credentials are still being made, starting it ends it.
     if (this.#listener !== undefined) this.#sealed.start(NOTHING, false);
@@ -268,10 +269,6 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     deliverSoon(this);
   }
 
-  readonly #runCallback = (callback: () => void): void => {
-    this.runInAsyncScope(callback);
-  };
-
   #followParent(): void {
     const parent = this.#parent;
     if (parent === undefined) return;
@@ -282,4 +279,8 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     parent.on("cancelled", cancel);
     if (parent.cancelled) cancel();
   }
+}
+
+function runInScope(scope: AsyncResource, callback: () => void): void {
+  scope.runInAsyncScope(callback);
 }

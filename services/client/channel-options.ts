@@ -146,7 +146,13 @@ function requirePadding(padding: unknown): void {
   throw new TypeError('padding: expected "padme", "none" or { bucket }');
 }
 
+/** What gRPC says of a stream itself is not a call's to set. */
+const OUTER_KEY = /^(?!(?:grpc-|sealrpc-|te$|content-type$|user-agent$))[0-9a-z_.-]+$/;
+
 function outerKey(key: string): string {
-  if (typeof key !== "string") throw new TypeError("allowOuterMetadata: expected metadata keys");
-  return key.toLowerCase();
+  const lower = typeof key === "string" ? key.toLowerCase() : "";
+  if (!OUTER_KEY.test(lower)) {
+    throw new TypeError(`allowOuterMetadata: ${String(key)} is no key that a call may set outside`);
+  }
+  return lower;
 }

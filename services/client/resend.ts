@@ -54,6 +54,14 @@ export function resendRule(end: CallEnd, idempotent: boolean): Resend {
   return end satisfies never;
 }
 
+/**
+ * Whether the session is to blame: it drains, or takes so long that others would be refused as well.
+ * Nothing more is opened on it.
+ */
+export function blamesSession(end: CallEnd): boolean {
+  return end.kind === "refused" && resendRule(end, false) === "at-once";
+}
+
 /** Whether the attempt that ended so had left, or may have left, this side. */
 export function wasSealed(end: CallEnd): boolean {
   switch (end.kind) {

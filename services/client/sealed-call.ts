@@ -15,6 +15,7 @@ import { backOffMs } from "./back-off.ts";
 import type { CallLedger } from "./call-ledger.ts";
 import type { LiveCall, LiveSession } from "./live-session.ts";
 import {
+  blamesSession,
   CAPACITY_DELAY_MS,
   MAX_KEPT_CALL_BYTES,
   MAX_KEPT_CHANNEL_BYTES,
@@ -122,6 +123,7 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     this.#waitForReady = waitForReady;
     this.#state = "waiting";
     this.#ledger.opened();
+    this.#ledger.keptBytes += this.#keptBytes;
     if (this.#cancelled !== undefined) {
       this.#finish(this.#cancelled);
       return;
@@ -145,7 +147,7 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     if (request !== undefined) {
       request.push({ message, compressed, onTaken: call === undefined ? onTaken : undefined });
       this.#keptBytes += message.length;
-      this.#ledger.keptBytes += message.length;
+      if (this.#state !== "new") this.#ledger.keptBytes += message.length;
       if (call !== undefined) this.#commitIfLarge();
     }
     call?.sendMessage(message, compressed, onTaken);
@@ -224,6 +226,7 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     this.#call = undefined;
     this.#outcome = combineOutcomes(this.#outcome, outcomeOfAttempt(end));
     if (wasSealed(end)) this.#sealedAttempts += 1;
+    if (this.#live !== undefined && blamesSession(end)) this.#source.retire(this.#live);
     if (this.#cancelled !== undefined) {
       this.#finish({ ...this.#cancelled, outcome: this.#outcome });
       return;
@@ -240,33 +243,26 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     const rule = resendRule(end, this.#options.idempotent);
     if (rule === "no") return false;
     if (this.#request === undefined || this.#sealedAttempts >= MAX_SEALED_ATTEMPTS) return false;
-    const { deadlineMs } = this.#options;
-    if (wasSealed(end)) this.#leave(end);
+    if (wasSealed(end) && this.#live !== undefined) {
+      this.#used ??= [];
+      this.#used.push(this.#live);
+    }
     switch (rule) {
       case "at-once":
         this.#wait();
         return true;
       case "on-open-session":
-        return this.#pause(CAPACITY_DELAY_MS, deadlineMs, () => {
+        return this.#pause(CAPACITY_DELAY_MS, () => {
           const live = this.#source.pick(this);
           if (live === undefined) this.#finish(this.#statusOf(end));
           else this.onSession(live);
         });
       case "after-back-off":
-        return this.#pause(backOffMs(this.#sealedAttempts), deadlineMs, () => {
+        return this.#pause(backOffMs(this.#sealedAttempts), () => {
           this.#wait();
         });
     }
     return rule satisfies never;
-  }
-
-  #leave(end: CallEnd): void {
-    const live = this.#live;
-    if (live === undefined) return;
-    this.#used ??= [];
-    this.#used.push(live);
-    // A refusal for drain or delay says that the session, not the call, is to blame.
-    if (end.kind === "refused" && resendRule(end, false) === "at-once") this.#source.retire(live);
   }
 
   /** Waits for a session that this call may use. */
@@ -275,8 +271,9 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     if (this.#startDeadline()) this.#source.enqueue(this);
   }
 
-  #pause(delayMs: number, deadlineMs: number, then: () => void): boolean {
-    if (deadlineMs - performance.now() <= delayMs) return false;
+  /** Does `then` after a wait; false if the deadline comes first. */
+  #pause(delayMs: number, then: () => void): boolean {
+    if (this.#options.deadlineMs - performance.now() <= delayMs) return false;
     this.#state = "waiting";
     if (!this.#startDeadline()) return true;
     this.#pauseTimer = setTimeout(then, delayMs);
@@ -331,8 +328,8 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     if (this.#epoch !== epoch) return;
     this.#commitIfLarge();
     if (this.#halfClosed) call.halfClose();
-    for (let left = this.#unansweredReads; left > 0 && this.#epoch === epoch; left -= 1)
-      call.read();
+    let left = this.#unansweredReads;
+    for (; left > 0 && this.#epoch === epoch; left -= 1) call.read();
   }
 
   #keepsMessages(): boolean {

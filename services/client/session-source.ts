@@ -205,12 +205,9 @@ export class SessionSource {
   #draining(live: LiveSession): void {
     if (!this.#usable.delete(live)) return;
     this.#aging.add(live);
-    const isInUse =
-      live.session.openCalls > 0 ||
-      this.#waiting.size > 0 ||
-      performance.now() - this.#lastPickMs < IN_USE_MS;
-    if (isInUse) this.fill();
-    else this.retire(live);
+    if (live.session.openCalls > 0 || this.#isInUse()) this.fill();
+    // Without a replacement under way, there is nothing to wait for.
+    if (this.#pending.size === 0 && this.#retryTimer === undefined) this.retire(live);
   }
 
   #closed(live: LiveSession): void {
@@ -223,6 +220,7 @@ export class SessionSource {
     // One may be a coincidence. Several in a row are a loop that costs the enclave a document each.
     if (this.#shortLives > 1) this.#retryAfter(backOffMs(this.#shortLives - 1));
     else if (this.#waiting.size > 0) this.fill();
+    else if (this.#usable.size > 0 && this.#isInUse()) this.fill();
     this.#update();
   }
 
@@ -255,6 +253,10 @@ export class SessionSource {
     for (const call of this.#waiting) {
       if (isRefused(call) && this.#waiting.delete(call)) call.onNoSession(error);
     }
+  }
+
+  #isInUse(): boolean {
+    return this.#waiting.size > 0 || performance.now() - this.#lastPickMs < IN_USE_MS;
   }
 
   #canTakeCalls(): boolean {

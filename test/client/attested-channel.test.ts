@@ -117,6 +117,8 @@ describe("the options of a channel", () => {
     [{ credentials: {} }, /credentials/],
     [{ callCredentials: {} }, /callCredentials/],
     [{ allowOuterMetadata: [1] }, /allowOuterMetadata/],
+    [{ allowOuterMetadata: ["grpc-timeout"] }, /allowOuterMetadata/],
+    [{ allowOuterMetadata: [":authority"] }, /allowOuterMetadata/],
     [{ services: [{ a: {} }] }, /services/],
   ];
   for (const [options, message] of refused) {

@@ -1,7 +1,12 @@
 import { describe, it } from "node:test";
 
+import type { ServiceDefinition } from "@grpc/grpc-js";
+
 import type { BehaviorService, UnaryResponse } from "#gen/behavior/v1/behavior_pb.js";
+import { NotaryService } from "#gen/notary/v1/notary_pb.js";
+import type { AttestedChannelOptions } from "../../services/client/channel-options.ts";
 import type { Client } from "../../services/client/create-client.ts";
+import { serviceDefinition } from "../../services/grpc/service-definition.ts";
 
 /** Never called: what must not compile, and what must. */
 export async function typesOf(client: Client<typeof BehaviorService>): Promise<void> {
@@ -24,6 +29,13 @@ export async function typesOf(client: Client<typeof BehaviorService>): Promise<v
     void payload?.nothing;
   }
 }
+
+/** What declares idempotency: descriptors, our definitions of them, and grpc-js's own. */
+export const services: AttestedChannelOptions["services"] = [
+  NotaryService,
+  serviceDefinition(NotaryService),
+  {} as ServiceDefinition,
+];
 
 describe("the types of a client", () => {
   it("are those of its descriptor", () => {

@@ -180,6 +180,17 @@ describe("a call that is sent again", () => {
     assert.ok(first.isClosing);
   });
 
+  it("retires such a session also when the call itself cannot be sent again", () => {
+    const { connector, seen, call } = setUp();
+    call.start([], false);
+    call.send(new Uint8Array(256 * 1024 + 1), false);
+    const session = connector.last.succeed();
+    session.opened[0]?.end(refused(Code.DEADLINE_EXCEEDED));
+    assert.ok(session.isClosing);
+    assert.equal(seen.status.code, Code.DEADLINE_EXCEEDED);
+    assert.equal(seen.status.outcome, "not-executed");
+  });
+
   it("goes to a session that is open when refused for capacity, after 100 ms", () => {
     const { connector, seen, call } = setUp({ sessions: 2 });
     unary(call);
@@ -328,6 +339,16 @@ describe("a call that is sent again", () => {
     const fake = whole(connector.last.succeed());
     assert.equal(ledger.keptBytes, "request".length);
     fake.end(OK);
+    assert.equal(ledger.keptBytes, 0);
+  });
+
+  it("counts nothing as kept before it is started", () => {
+    const { connector, call, ledger } = setUp();
+    call.send(bytes("early"), false);
+    assert.equal(ledger.keptBytes, 0);
+    call.start([], false);
+    assert.equal(ledger.keptBytes, "early".length);
+    connector.last.succeed().opened[0]?.end(OK);
     assert.equal(ledger.keptBytes, 0);
   });
 

@@ -366,6 +366,29 @@ describe("the replacement of a session", () => {
     assert.equal(state(), State.IDLE);
   });
 
+  it("is not waited for when there are sessions enough", () => {
+    const { connector, wait } = setUp();
+    wait();
+    const first = connector.last.succeed((session) => {
+      session.maxConcurrentCalls = 1;
+    });
+    wait();
+    const extra = connector.last.succeed();
+    first.age();
+    assert.equal(connector.attempts.length, 2);
+    assert.ok(first.isClosing);
+    assert.ok(!extra.isClosing);
+  });
+
+  it("is made when one of several is lost while the channel is in use", () => {
+    const { connector, wait } = setUp(2);
+    wait();
+    const [one, two] = connector.attempts;
+    one!.succeed();
+    two!.succeed().lose();
+    assert.equal(connector.attempts.length, 3);
+  });
+
   it("is not asked of a session that is only idle", () => {
     const { connector, wait } = setUp();
     wait();
