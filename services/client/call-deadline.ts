@@ -23,13 +23,21 @@ export function sessionDeadline(
   if (parent !== null && parent !== undefined && (propagateFlags & propagate.DEADLINE) !== 0) {
     epochMs = Math.min(epochMs, epochTime(parent.getDeadline()));
   }
-  if (epochMs === Infinity) return Infinity;
-  const leftMs = epochMs - Date.now();
+  return deadlineAfter(epochMs - Date.now());
+}
+
+/**
+ * The deadline that is `leftMs` away, in milliseconds of performance.now(); Infinity for none.
+ *
+ * @throws TypeError for what is no number.
+ */
+export function deadlineAfter(leftMs: number): number {
+  if (typeof leftMs !== "number" || Number.isNaN(leftMs)) {
+    throw new TypeError("the deadline is not a time");
+  }
   return leftMs > MAX_LEFT_MS ? Infinity : performance.now() + leftMs;
 }
 
 function epochTime(deadline: Deadline): number {
-  const epochMs = typeof deadline === "number" ? deadline : deadline.getTime();
-  if (Number.isNaN(epochMs)) throw new TypeError("the deadline is not a time");
-  return epochMs;
+  return typeof deadline === "number" ? deadline : deadline.getTime();
 }

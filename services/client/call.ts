@@ -20,12 +20,7 @@ import { metadataOf } from "../grpc/metadata.ts";
 import { sessionDeadline } from "./call-deadline.ts";
 import type { ParentCall } from "./call-deadline.ts";
 import type { CallHost } from "./call-host.ts";
-import {
-  CredentialsFailure,
-  combineCredentials,
-  requestEntries,
-  withCredentials,
-} from "./call-metadata.ts";
+import { endCall, startCall } from "./call-start.ts";
 import { deliverSoon } from "./listener-queue.ts";
 import type { Delivery } from "./listener-queue.ts";
 import { inflate } from "../grpc/inflate.ts";
@@ -44,8 +39,6 @@ export interface SealedAuthContext {
   evidence: VerifiedEvidence;
 }
 
-const MAX_TIMER_MS = 2 ** 31 - 1;
-const NOTHING: readonly never[] = [];
 let lastCallNumber = 0;
 
 export class AttestedCall extends AsyncResource implements ChannelCall, CallReceiver, Delivery {
@@ -58,7 +51,6 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
   #parent: ParentCall | undefined;
   #onParentCancelled: (() => void) | undefined;
   #credentials: CallCredentials | undefined;
-  #credentialsTimer: NodeJS.Timeout | undefined;
   #listener: InterceptingListener | undefined;
   #encoding = "";
   #isScheduled = false;
@@ -98,15 +90,16 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
 
   start(metadata: Metadata, listener: InterceptingListener): void {
     this.#listener = listener;
-    this.#host.onMetadata?.(metadata);
     this.#followParent();
-    if (this.#isCancelled) {
-      this.#sealed.start(NOTHING, false);
-      return;
-    }
-    const credentials = combineCredentials(this.#host.callCredentials, this.#credentials);
-    if (credentials === undefined) this.#begin(metadata, metadata);
-    else void this.#beginWith(credentials, metadata.clone());
+    startCall({
+      sealed: this.#sealed,
+      host: this.#host,
+      method: this.#method,
+      authority: this.#authority,
+      deadlineMs: this.#deadlineMs,
+      metadata,
+      credentials: this.#credentials,
+    });
   }
 
   sendMessageWithContext(context: MessageContext, message: Buffer): void {
@@ -218,37 +211,6 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     listener.onReceiveStatus(statusObject(status));
   }
 
-  #begin(metadata: Metadata, options: Metadata): void {
-    let entries;
-    try {
-      entries = requestEntries(metadata, this.#host.userAgent);
-    } catch (error) {
-      this.#end(Code.INTERNAL, (error as Error).message);
-      return;
-    }
-    this.#sealed.start(entries, options.getOptions().waitForReady === true);
-  }
-
-  async #beginWith(credentials: CallCredentials, metadata: Metadata): Promise<void> {
-    const leftMs = this.#deadlineMs - performance.now();
-    if (leftMs <= MAX_TIMER_MS) {
-      this.#credentialsTimer = setTimeout(() => {
-        this.#end(Code.DEADLINE_EXCEEDED, "Deadline exceeded");
-      }, leftMs);
-    }
-    try {
-      this.#begin(
-        await withCredentials(metadata, credentials, this.#method, this.#authority),
-        metadata,
-      );
-    } catch (error) {
-      if (!(error instanceof CredentialsFailure)) throw error;
-      this.#end(error.code, error.message);
-    } finally {
-      clearTimeout(this.#credentialsTimer);
-    }
-  }
-
   /** Ends the call here, whatever it is doing; nothing of it is delivered any more but the status. */
   #end(code: Code, details: string): void {
     if (this.#isCancelled || this.#isOver) return;
@@ -258,9 +220,9 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     if (this.#status !== undefined) {
       this.#status = own(code, details, this.#status.outcome, undefined);
     }
-    this.#sealed.cancel(code, details);
-    // Without a session yet, since credentials are still being made, starting it ends it.
-    if (this.#listener !== undefined) this.#sealed.start(NOTHING, false);
+    // Before it was started, nobody listens: it ends as it starts.
+    if (this.#listener === undefined) this.#sealed.cancel(code, details);
+    else endCall(this.#sealed, code, details);
   }
 
   #schedule(): void {

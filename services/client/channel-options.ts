@@ -152,7 +152,7 @@ const OUTER_KEY = /^(?!(?:grpc-|sealrpc-|te$|content-type$|user-agent$))[0-9a-z_
 function outerKey(key: string): string {
   const lower = typeof key === "string" ? key.toLowerCase() : "";
   if (!OUTER_KEY.test(lower)) {
-    throw new TypeError(`allowOuterMetadata: ${String(key)} is no key that a call may set outside`);
+    throw new TypeError(`allowOuterMetadata: ${key} is no key that a call may set outside`);
   }
   return lower;
 }

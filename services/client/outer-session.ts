@@ -45,6 +45,7 @@ export class OuterSession implements PendingSession {
   #session: Session | undefined;
   #unwrittenBytes = 0;
   #status: unknown;
+  #hasEnded = false;
   #outerError: TransportError | undefined;
 
   constructor(
@@ -189,6 +190,7 @@ export class OuterSession implements PendingSession {
   }
 
   #ended(): void {
+    this.#hasEnded = true;
     clearTimeout(this.#timer);
     if (this.#step === "over") return;
     if (this.#step === "open") {
@@ -200,9 +202,11 @@ export class OuterSession implements PendingSession {
   #closed(): void {
     this.#step = "over";
     this.#driver.close();
-    // Whoever is at the other end may never end the stream.
-    this.#timer = setTimeout(() => this.#stream.cancel(), STEP_TIMEOUT_MS);
-    this.#timer.unref();
+    if (!this.#hasEnded) {
+      // Whoever is at the other end may never end the stream.
+      this.#timer = setTimeout(() => this.#stream.cancel(), STEP_TIMEOUT_MS);
+      this.#timer.unref();
+    }
     this.#observer.onClosed();
   }
 

@@ -106,6 +106,11 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     return this.#waitForReady;
   }
 
+  /** Whether it was ended here, be it before it was started. */
+  get isCancelled(): boolean {
+    return this.#cancelled !== undefined;
+  }
+
   /** The evidence of the session that the call is, or was last, on. */
   get evidence(): VerifiedEvidence | undefined {
     return this.#live?.session.evidence;

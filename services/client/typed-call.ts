@@ -12,8 +12,8 @@ import type { ResponseHeader } from "../../channel/call-message.ts";
 import { metadataOf } from "../grpc/metadata.ts";
 import { CallError } from "./call-error.ts";
 import type { CallHost } from "./call-host.ts";
-import type { CredentialsFailure } from "./call-metadata.ts";
-import { requestEntries, withCredentials } from "./call-metadata.ts";
+import { deadlineAfter } from "./call-deadline.ts";
+import { endCall, startCall } from "./call-start.ts";
 import { throwSoon } from "./listener-queue.ts";
 import { inflate } from "../grpc/inflate.ts";
 import { SealedCall } from "./sealed-call.ts";
@@ -36,7 +36,6 @@ export interface CallOptions {
   readonly onEvidence?: (evidence: VerifiedEvidence) => void;
 }
 
-const NOTHING: readonly never[] = [];
 const NO_OPTIONS: CallOptions = {};
 
 /** Who gets the messages and the end of a typed call. */
@@ -61,6 +60,7 @@ export class TypedCall implements CallReceiver {
   readonly #method: TypedMethod;
   readonly #options: CallOptions;
   readonly #receiver: ReplyReceiver<MessageShape<DescMessage>>;
+  readonly #deadlineMs: number;
   readonly #sealed: SealedCall;
   /** The caller's asynchronous context, for its callbacks. */
   readonly #scope: AsyncResource | undefined;
@@ -71,6 +71,7 @@ export class TypedCall implements CallReceiver {
   #cause: unknown;
   #isOver = false;
 
+  /** @throws TypeError for a timeout that is no time. */
   constructor(
     method: TypedMethod,
     options: CallOptions | undefined,
@@ -80,14 +81,15 @@ export class TypedCall implements CallReceiver {
     this.#method = method;
     this.#options = options ?? NO_OPTIONS;
     this.#receiver = receiver;
-    const { timeoutMs, onHeaders, onTrailers, onEvidence } = this.#options;
+    const { timeoutMs = Infinity, onHeaders, onTrailers, onEvidence } = this.#options;
+    this.#deadlineMs = deadlineAfter(timeoutMs);
     if ((onHeaders ?? onTrailers ?? onEvidence) !== undefined) {
       this.#scope = new AsyncResource("SEALRPC_CALL", { requireManualDestroy: true });
     }
     this.#sealed = new SealedCall(host.source, host.ledger, this, {
       method: path,
       authority: host.authority,
-      deadlineMs: timeoutMs === undefined ? Infinity : performance.now() + timeoutMs,
+      deadlineMs: this.#deadlineMs,
       idempotent,
     });
   }
@@ -100,20 +102,20 @@ export class TypedCall implements CallReceiver {
   start(): void {
     const { metadata, signal } = this.#options;
     const { host, path } = this.#method;
-    const { callCredentials } = host;
-    if (metadata !== undefined) host.onMetadata?.(metadata);
     if (signal !== undefined) this.#follow(signal);
-    if (callCredentials === undefined) {
-      this.#begin(metadata);
+    if (metadata === undefined && host.callCredentials === undefined) {
+      this.#sealed.start([host.userAgent], false);
       return;
     }
-    withCredentials(metadata ?? new Metadata(), callCredentials, path, host.authority).then(
-      (all) => this.#begin(all),
-      (error: unknown) => {
-        const { code, message } = error as CredentialsFailure;
-        this.cancel(code, message, error);
-      },
-    );
+    startCall({
+      sealed: this.#sealed,
+      host,
+      method: path,
+      authority: host.authority,
+      deadlineMs: this.#deadlineMs,
+      metadata: metadata ?? new Metadata(),
+      credentials: undefined,
+    });
   }
 
   /** Sends one message; `onTaken` is called once there is room for more, or the call is over. */
@@ -139,9 +141,7 @@ export class TypedCall implements CallReceiver {
   /** Ends the call here; without effect on one that is over. */
   cancel(code: Code, details: string, cause?: unknown): void {
     this.#cause ??= cause;
-    this.#sealed.cancel(code, details);
-    // A call that has not begun ends as it begins.
-    this.#sealed.start(NOTHING, false);
+    endCall(this.#sealed, code, details);
   }
 
   onHeaders(header: ResponseHeader): void {
@@ -197,21 +197,6 @@ export class TypedCall implements CallReceiver {
     this.#unfollow = () => signal.removeEventListener("abort", abort);
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
-  }
-
-  #begin(metadata: Metadata | undefined): void {
-    const { userAgent } = this.#method.host;
-    if (metadata === undefined) this.#sealed.start([userAgent], false);
-    else {
-      let entries;
-      try {
-        entries = requestEntries(metadata, userAgent);
-      } catch (error) {
-        this.cancel(Code.INTERNAL, (error as Error).message, error);
-        return;
-      }
-      this.#sealed.start(entries, metadata.getOptions().waitForReady === true);
-    }
   }
 
   #showEvidence(): void {

@@ -131,6 +131,24 @@ describe("call credentials", () => {
     assert.equal(outcomeOf(statuses[0]), "not-executed");
   });
 
+  it("are not asked for a call that was cancelled before", async () => {
+    const seen: Options[] = [];
+    const channel = new FakeChannel({ callCredentials: bearer("token", seen) });
+    const call = channel.createCall("/pkg.Svc/Method", Infinity, null, null, null);
+    call.cancelWithStatus(Code.ABORTED, "enough");
+    const statuses: StatusObject[] = [];
+    call.start(new Metadata(), {
+      onReceiveMetadata: () => {},
+      onReceiveMessage: () => {},
+      onReceiveStatus: (status) => {
+        statuses.push(status);
+      },
+    });
+    await sleep(1);
+    assert.equal(statuses[0]?.code, Code.ABORTED);
+    assert.deepEqual(seen, []);
+  });
+
   it("that answer after a cancel start nothing", async () => {
     const channel = new FakeChannel();
     const session = channel.open();

@@ -30,11 +30,13 @@ export async function typesOf(client: Client<typeof BehaviorService>): Promise<v
   }
 }
 
+const grpcDefinition: ServiceDefinition = {};
+
 /** What declares idempotency: descriptors, our definitions of them, and grpc-js's own. */
 export const services: AttestedChannelOptions["services"] = [
   NotaryService,
   serviceDefinition(NotaryService),
-  {} as ServiceDefinition,
+  grpcDefinition,
 ];
 
 describe("the types of a client", () => {

@@ -187,6 +187,18 @@ describe("a typed unary call", () => {
     assert.equal(seen.runs, 0);
   });
 
+  it("ends with its deadline when credentials never come", async () => {
+    const callCredentials = CallCredentials.createFromMetadataGenerator(() => {});
+    await assert.rejects(
+      clientOf({ callCredentials }).unary({}, { timeoutMs: 20 }),
+      ends(Code.DEADLINE_EXCEEDED, "not-executed"),
+    );
+  });
+
+  it("wants a timeout that is a time", async () => {
+    await assert.rejects(clientOf().unary({}, { timeoutMs: Number.NaN }), TypeError);
+  });
+
   it("rejects with code, details, metadata and outcome", async () => {
     const trailers: Metadata[] = [];
     const call = clientOf().unary(
