@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -61,10 +62,12 @@ describe("npm run demo", { timeout: 120_000 }, () => {
     assert.deepEqual(readdirSync(join(folder, made)).sort(), ["notary.pem", "receipt.sig"]);
   });
 
-  it("takes an empty file", async () => {
-    writeFileSync(file, "");
-    const { status, stdout } = await demo(file);
-    assert.equal(status, 0, stdout);
+  it("takes an empty file, and a large one of arbitrary bytes", async () => {
+    for (const bytes of [Buffer.alloc(0), randomBytes(3_000_000)]) {
+      writeFileSync(file, bytes);
+      const { status, stdout } = await demo(file);
+      assert.equal(status, 0, stdout);
+    }
   });
 
   it("says what to do when there is no such file", async () => {

@@ -18,6 +18,8 @@ interface Passed {
   readonly bytes: Buffer;
   /** What of it is the content of HTTP/2 DATA. */
   readonly data: Buffer;
+  /** The HTTP/2 frames without DATA. */
+  readonly control: Buffer;
 }
 
 export class Capture {
@@ -28,10 +30,10 @@ export class Capture {
   connection(): (direction: Direction, bytes: Buffer) => void {
     const passed: Passed[] = [];
     this.#connections.push(passed);
-    const readers = { up: new DataReader(), down: new DataReader() };
+    const readers = { up: new FrameReader(), down: new FrameReader() };
     return (direction, bytes) => {
-      const data = readers[direction].read(bytes);
-      const entry = { direction, atMs: performance.now(), bytes, data };
+      const parts = readers[direction].read(bytes);
+      const entry = { direction, atMs: performance.now(), bytes, ...parts };
       passed.push(entry);
       this.#latest.push(entry);
     };
@@ -44,7 +46,7 @@ export class Capture {
     const sum = (direction: Direction): number =>
       of(latest, direction, "bytes").reduce((bytes, part) => bytes + part.length, 0);
     const first = (direction: Direction): Buffer =>
-      of(latest, direction, "data").find((part) => part.length > 0) ?? Buffer.alloc(0);
+      of(latest, direction, "data").find((part) => part.length > 0) ?? NOTHING;
     return {
       bytes: { up: sum("up"), down: sum("down") },
       spanMs: (latest.at(-1)?.atMs ?? 0) - (latest[0]?.atMs ?? 0),
@@ -56,12 +58,10 @@ export class Capture {
     return this.#connections.flat().reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
 
-  /** The paths that the host can read: HTTP/2 headers are compressed, so they are decoded here. */
+  /** The paths of all requests, which the host can read. */
   async requestPaths(): Promise<string[]> {
-    const paths = await Promise.all(
-      this.#connections.map((passed) => decodePaths(Buffer.concat(of(passed, "up", "bytes")))),
-    );
-    return paths.flat();
+    const headers = await this.#requestHeaders();
+    return headers.filter((line) => line.startsWith(":path: ")).map((line) => line.slice(7));
   }
 
   /** All that there is to search: as it passed, the content of HTTP/2, and decoded headers. */
@@ -72,59 +72,65 @@ export class Capture {
         Buffer.concat(of(passed, direction, "data")),
       ]),
     );
+    return [...views, Buffer.from((await this.#requestHeaders()).join("\n"))];
+  }
+
+  /** HTTP/2 headers are compressed; here they are read as their receiver does. */
+  async #requestHeaders(): Promise<string[]> {
     const headers = await Promise.all(
-      this.#connections.map((passed) => decodeHeaders(Buffer.concat(of(passed, "up", "bytes")))),
+      this.#connections.map((passed) => decodeHeaders(Buffer.concat(of(passed, "up", "control")))),
     );
-    return [...views, Buffer.from(headers.flat().join("\n"))];
+    return headers.flat();
   }
 }
 
-function of(passed: readonly Passed[], direction: Direction, what: "bytes" | "data"): Buffer[] {
+function of(
+  passed: readonly Passed[],
+  direction: Direction,
+  what: "bytes" | "data" | "control",
+): Buffer[] {
   return passed.filter((entry) => entry.direction === direction).map((entry) => entry[what]);
 }
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const FRAME_HEADER_BYTES = 9;
 const DATA = 0;
-const PADDED = 8;
+const NOTHING = Buffer.alloc(0);
 
-/** Picks the content of DATA out of one direction of an HTTP/2 connection. */
-class DataReader {
+/** Tells the content of DATA from the rest in one direction of an HTTP/2 connection. */
+class FrameReader {
   #rest = Buffer.alloc(0);
   #started = false;
 
-  read(bytes: Buffer): Buffer {
+  read(bytes: Buffer): { data: Buffer; control: Buffer } {
+    const data: Buffer[] = [];
+    const control: Buffer[] = [];
     this.#rest = Buffer.concat([this.#rest, bytes]);
     if (!this.#started) {
-      if (this.#rest.length < PREFACE.length) return Buffer.alloc(0);
-      if (this.#rest.subarray(0, PREFACE.length).equals(PREFACE)) this.#skip(PREFACE.length);
+      if (this.#rest.length < PREFACE.length) return { data: NOTHING, control: NOTHING };
+      const start = this.#rest.subarray(0, PREFACE.length);
+      if (start.equals(PREFACE)) control.push(this.#take(PREFACE.length));
       this.#started = true;
     }
-    const content: Buffer[] = [];
     while (this.#rest.length >= FRAME_HEADER_BYTES) {
       const length = this.#rest.readUIntBE(0, 3);
       if (this.#rest.length < FRAME_HEADER_BYTES + length) break;
-      const isPadded = ((this.#rest[4] ?? 0) & PADDED) !== 0;
-      if (this.#rest[3] === DATA && !isPadded) {
-        content.push(this.#rest.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + length));
-      }
-      this.#skip(FRAME_HEADER_BYTES + length);
+      const frame = this.#take(FRAME_HEADER_BYTES + length);
+      if (frame[3] === DATA) data.push(frame.subarray(FRAME_HEADER_BYTES));
+      else control.push(frame);
     }
-    return Buffer.concat(content);
+    return { data: Buffer.concat(data), control: Buffer.concat(control) };
   }
 
-  #skip(length: number): void {
+  #take(length: number): Buffer {
+    const taken = this.#rest.subarray(0, length);
     this.#rest = this.#rest.subarray(length);
+    return taken;
   }
 }
 
-async function decodePaths(up: Buffer): Promise<string[]> {
-  const headers = await decodeHeaders(up);
-  return headers.filter((line) => line.startsWith(":path: ")).map((line) => line.slice(7));
-}
-
-/** The headers of all requests in what a client sent: an HTTP/2 server of our own reads it again. */
-async function decodeHeaders(up: Buffer): Promise<string[]> {
+/** The headers of all requests in the frames of a client: an HTTP/2 server of our own reads them. */
+async function decodeHeaders(control: Buffer): Promise<string[]> {
   const lines: string[] = [];
   const server = createServer();
   server.on("stream", (stream, headers) => {
@@ -138,7 +144,7 @@ async function decodeHeaders(up: Buffer): Promise<string[]> {
     });
     const replay = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
     server.emit("connection", replay);
-    replay.push(up);
+    replay.push(control);
     replay.push(null);
   });
   return lines;
