@@ -91,6 +91,7 @@ export class EnclaveConnection {
     return (
       this.goneReason === "" &&
       !this.#session.closed &&
+      !this.#session.destroyed &&
       this.#streams < (this.#session.remoteSettings.maxConcurrentStreams ?? 0xffff_ffff)
     );
   }

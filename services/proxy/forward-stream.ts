@@ -36,10 +36,16 @@ export interface ForwardContext {
   readonly paused: Set<ForwardedStream>;
 }
 
+const LOST = "the connection to the enclave was lost";
 /** What a client gets to stop sending after it was answered, in milliseconds. */
 const LINGER_MS = 1000;
 const ROOM_BYTES = PAUSE_BYTES / 2;
-const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
+const {
+  NGHTTP2_ENHANCE_YOUR_CALM,
+  NGHTTP2_FLAG_END_STREAM,
+  NGHTTP2_INTERNAL_ERROR,
+  NGHTTP2_NO_ERROR,
+} = constants;
 
 /** One forwarded stream, from the client's header block to the end of both sides. */
 export class ForwardedStream {
@@ -101,8 +107,13 @@ export class ForwardedStream {
 
   /** Ends the stream because too much waits in the proxy and this stream holds most of it. */
   evict(): void {
-    this.#answer(STATUS.resourceExhausted, "the proxy's buffers are full");
-    this.#abort.abort();
+    if (this.#over || this.#front.headersSent) {
+      // What waits for the client goes too.
+      this.#reset(NGHTTP2_ENHANCE_YOUR_CALM);
+    } else {
+      this.#answer(STATUS.resourceExhausted, "the proxy's buffers are full");
+      this.#abort.abort();
+    }
   }
 
   /** Ends the stream because the proxy stops. */
@@ -144,9 +155,12 @@ export class ForwardedStream {
         return back;
       } catch (error) {
         connection.release();
-        // The connection may have begun to drain in this very turn; another will do.
-        if (attempt > 1 || connection.hasRoom) {
+        if (connection.hasRoom) {
           throw error;
+        }
+        // The connection was lost or began to drain in this very turn; another will do, once.
+        if (attempt > 1) {
+          throw new NoPlaceError(STATUS.unavailable, LOST);
         }
       }
     }
@@ -263,17 +277,15 @@ export class ForwardedStream {
       setImmediate(() => this.#backClosed());
       return;
     }
-    this.#over = true;
-    this.#front.end();
+    this.#endAnswer();
   }
 
   #backClosed(): void {
-    this.#settle();
     if (this.#over) {
       return;
     }
     if (this.#connection?.lost === true) {
-      this.#answer(STATUS.unavailable, "the connection to the enclave was lost");
+      this.#answer(STATUS.unavailable, LOST);
       return;
     }
     const code = this.#back?.rstCode ?? NGHTTP2_NO_ERROR;
@@ -294,13 +306,23 @@ export class ForwardedStream {
     if (this.#over || front.destroyed || front.closed) {
       return;
     }
-    this.#over = true;
     if (front.headersSent) {
       this.#status = statusFields(code, message);
-      front.end();
+      this.#endAnswer();
     } else {
+      this.#over = true;
       front.respond(trailersOnly(code, message), { endStream: true });
       this.#dropUpload();
+    }
+  }
+
+  /** Nothing follows but the trailers. */
+  #endAnswer(): void {
+    this.#over = true;
+    this.#front.end();
+    if (this.#front.writableLength > 0) {
+      // It counts until the client has taken it.
+      this.#context.budget.add(this);
     }
   }
 

@@ -1,4 +1,4 @@
-/** The bounds of a proxy: what one peer may take, and what all may take together. */
+/** The bounds of a proxy: what one peer may take, and what all may take together (docs/protocol.md §11). */
 
 /** Each a positive integer; {@link DEFAULT_LIMITS} has the defaults. */
 export interface ProxyLimits {

@@ -1,6 +1,6 @@
 /**
  * The host's proxy: it forwards the streams of one gRPC service between clients and the enclave,
- * and holds no key. Everybody on either side is taken for hostile; what the proxy protects is that
+ * and holds no key (docs/protocol.md §1). Everybody on either side is taken for hostile; what the proxy protects is that
  * the others can still be served.
  */
 import type { Socket } from "node:net";
@@ -68,6 +68,8 @@ const MAX_WINDOW_BYTES = 2 ** 30 - 1;
 const DEFAULT_DIAL_TIMEOUT_MS = 10_000;
 const DEFAULT_PING_INTERVAL_MS = 15_000;
 const DEFAULT_GRACE_MS = 30_000;
+/** Node's timers fire at once beyond this. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const LOOK_INTERVAL_MS = 10_000;
 /** What the last statuses get to reach their clients. */
 const FAREWELL_MS = 250;
@@ -160,7 +162,7 @@ class RunningProxy implements Proxy {
 
   async close(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
     this.#closing ??= this.#drain();
-    const timer = setTimeout(this.#endGrace, graceMs);
+    const timer = setTimeout(this.#endGrace, Math.min(graceMs, MAX_TIMER_MS));
     try {
       await this.#closing;
     } finally {

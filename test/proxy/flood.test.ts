@@ -67,8 +67,11 @@ describe("where the kernel holds less than a window", () => {
   const windows = [String(4 * MiB), String(4 * MiB)];
   const possible = floodWithSmallBuffers(32_768, "bare", ...windows, "100") !== undefined;
   const skip = possible ? false : "network namespaces cannot be made here";
+  // What the other tests would prove nothing without; Node 26 reads while it writes.
+  const cured = Number(process.versions.node.split(".")[0]) >= 26;
+  const skipBare = skip || (cured && "this Node does not stop reading");
 
-  it("a proxy on bare sockets stops for ever", { skip }, () => {
+  it("a proxy on bare sockets stops for ever", { skip: skipBare }, () => {
     const path = join(folder, "bare.sock");
     assert.equal(floodWithSmallBuffers(32_768, "bare", ...windows, "5000", path)?.flowed, false);
   });
@@ -78,10 +81,11 @@ describe("where the kernel holds less than a window", () => {
     assert.equal(floodWithSmallBuffers(32_768, "sealrpc", ...windows, "2000", path)?.flowed, true);
   });
 
-  it("and does so over a back hop as small as vsock's, which alone would stop it", { skip }, () => {
-    const small = floodWithSmallBuffers(4096, "sealrpc-small", ...windows, "2000");
-    assert.equal(small?.flowed, true);
-    const plain = floodWithSmallBuffers(4096, "sealrpc", ...windows, "5000");
-    assert.equal(plain?.flowed, false);
+  it("a back hop as small as vsock's stops for ever by itself", { skip: skipBare }, () => {
+    assert.equal(floodWithSmallBuffers(4096, "sealrpc", ...windows, "5000")?.flowed, false);
+  });
+
+  it("and keeps flowing when it is known to be small", { skip }, () => {
+    assert.equal(floodWithSmallBuffers(4096, "sealrpc-small", ...windows, "2000")?.flowed, true);
   });
 });

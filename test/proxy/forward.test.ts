@@ -22,7 +22,7 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true }));
 
-for (const hop of ["tcp", "unix", "hybrid"] as const) {
+for (const hop of ["tcp", "unix", "hybrid", "small"] as const) {
   describe(`the proxy in front of an enclave on ${hop}`, () => {
     let enclave: ConnectServer;
     let monitor: Monitor | undefined;
@@ -30,7 +30,12 @@ for (const hop of ["tcp", "unix", "hybrid"] as const) {
     let client: ConnectClient;
 
     before(async () => {
-      const backs = { tcp: "127.0.0.1:0", unix: "unix:/enclave.sock", hybrid: "unix:/guest.sock" };
+      const backs = {
+        hybrid: "unix:/guest.sock",
+        small: "127.0.0.1:0",
+        tcp: "127.0.0.1:0",
+        unix: "unix:/enclave.sock",
+      };
       const address = backs[hop].replace("unix:", `unix:${folder}`);
       enclave = await startConnectServer((call) => handler(call), address);
       let target = enclave.address;
@@ -39,7 +44,11 @@ for (const hop of ["tcp", "unix", "hybrid"] as const) {
         target = `vsock+uds:${folder}/m.vsock:5000`;
       }
       const front = hop === "unix" ? `unix:${folder}/front.sock` : "127.0.0.1:0";
-      proxy = await startProxy({ listen: front, enclave: target });
+      proxy = await startProxy({
+        enclave: target,
+        listen: front,
+        smallEnclaveBuffers: hop === "small",
+      });
       client = new ConnectClient(proxy.address);
     });
     afterEach(() => {
@@ -66,7 +75,7 @@ for (const hop of ["tcp", "unix", "hybrid"] as const) {
     });
 
     it("forwards a large message", async () => {
-      const call = client.open(undefined, undefined);
+      const call = client.open();
       const result = outcome(call);
       const sent = Buffer.alloc(3 * 1024 * 1024, "sealed");
       call.write(sent);
@@ -74,6 +83,54 @@ for (const hop of ["tcp", "unix", "hybrid"] as const) {
       const { messages, status } = await result;
       assert.equal(status.code, grpc.status.OK, status.details);
       assert.ok(messages[0]?.equals(sent));
+    });
+
+    it("forwards a status and nothing else", async () => {
+      handler = (call) => call.emit("error", { code: 7, details: "no" });
+      const { metadata, status } = await outcome(client.open());
+      assert.equal(metadata, undefined);
+      assert.equal(status.code, 7);
+      assert.equal(status.details, "no");
+    });
+
+    it("forwards an answer whose header block and first bytes come together", async () => {
+      handler = (call) => {
+        for (let index = 0; index < 20; index += 1) {
+          call.write(Buffer.alloc(1000, index));
+        }
+        call.end();
+      };
+      const { messages, status } = await outcome(client.open());
+      assert.equal(status.code, grpc.status.OK, status.details);
+      assert.equal(messages.length, 20);
+    });
+
+    it("forwards big metadata both ways", async () => {
+      handler = (call) => {
+        call.sendMetadata(call.metadata.clone());
+        call.end();
+      };
+      const metadata = new grpc.Metadata();
+      for (let index = 0; index < 60; index += 1) {
+        metadata.set(`x-${index}`, "v".repeat(300));
+      }
+      const { metadata: received, status } = await outcome(client.open(undefined, metadata));
+      assert.equal(status.code, grpc.status.OK, status.details);
+      assert.deepEqual(received?.get("x-59"), ["v".repeat(300)]);
+    });
+
+    it("tells the enclave of a cancelled call", async () => {
+      const cancelled = new Promise<void>((resolve) => {
+        handler = (call) => {
+          call.on("error", () => {}).on("cancelled", () => resolve());
+          call.sendMetadata(new grpc.Metadata());
+        };
+      });
+      const call = client.open();
+      const result = outcome(call);
+      call.once("metadata", () => call.cancel());
+      assert.equal((await result).status.code, grpc.status.CANCELLED);
+      await cancelled;
     });
 
     it("forwards metadata, status, text and trailers", async () => {
