@@ -179,6 +179,7 @@ describe("a host that meddles with records", () => {
       assert.equal(error?.code, status);
       assert.equal(codeOf(error), code);
       assert.equal(outcomeOf(error), "unknown");
+      if (code === "truncated") assert.match(error.details, /a message that is no record/);
       assert.deepEqual(enclave.ledger, ["/a.B/C"]);
     });
   }

@@ -152,12 +152,16 @@ describe("an outer stream at the client", () => {
   });
 
   it("fails at an answer that comes twice", async () => {
-    const { stream, told, hellos } = setUp();
+    const { stream, told, hellos, turn } = setUp();
     const enclave = await hellos.accept(stream.written[0]!);
     stream.receive(enclave.reply);
     stream.receive(enclave.reply);
     assert.equal(failure(told.failed[0]), "malformed-handshake");
     assert.ok(stream.isCancelled);
+    await turn();
+    stream.emit("end");
+    assert.equal(stream.written.length, 1);
+    assert.equal(told.failed.length, 1);
   });
 
   it("says nothing more once it was abandoned", async () => {
