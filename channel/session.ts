@@ -11,27 +11,19 @@ import type { ClientCallEvents } from "./call-events.ts";
 import { fits } from "./call-message.ts";
 import { ClientCalls } from "./client-calls.ts";
 import type { ClientCall, OpenOptions } from "./client-call.ts";
-import { ControlQueue } from "./control-queue.ts";
 import { EnclaveCalls } from "./enclave-calls.ts";
 import { ChannelError } from "./errors.ts";
 import type { Established } from "./established.ts";
 import * as frame from "./frame.ts";
 import { exportKey } from "./key-schedule.ts";
 import { DRAIN_MS, Lifetime } from "./lifetime.ts";
-import { RECORD_HEADROOM } from "./outer-message.ts";
+import { Liveness } from "./liveness.ts";
+import { Outbound } from "./outbound.ts";
 import { Opener, Sealer, type DirectionOptions } from "./record.ts";
-import { RecordBuffer } from "./record-buffer.ts";
 import type { SessionEvents, SessionOptions } from "./session-options.ts";
-import { Turns } from "./turns.ts";
 import { ALERT, Violation, type AlertCode } from "./violation.ts";
 
-/**
- * Bytes of frames in one record: what a small call that comes next waits behind. A message of 64 KiB
- * fits whole, and Padmé adds nothing.
- */
-const RECORD_BYTES = 67_583;
 const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
-const record = new RecordBuffer();
 
 type State = "open" | "closing" | "closed";
 
@@ -43,28 +35,22 @@ export class Session implements BudgetHolder {
   readonly #events: SessionEvents;
   readonly #established: Established;
   readonly #calls: ClientCalls | EnclaveCalls;
-  readonly #sealer: Sealer;
+  readonly #outbound: Outbound;
   readonly #opener: Opener;
   readonly #lifetime: Lifetime;
+  readonly #liveness: Liveness;
   readonly #budget: Budget | undefined;
-  readonly #control = new ControlQueue();
-  readonly #turns = new Turns();
-  readonly #afterSeal: (() => void)[] = [];
-  readonly #host: CallHost & { nowMs: number; roundTripMs: number };
+  readonly #host: CallHost & { nowMs: number };
   #state: State = "open";
   /** When what is still open is ended: close()'s grace, or the enclave's patience after GOAWAY. */
   #endAtMs = Infinity;
   #renewalIsDue = false;
-  /** Time alone made it due; it leaves also when there is nothing to say. */
-  #keyUpdateIsDue = false;
   /** A call was opened while none was: the peer's silence counts from when it is sealed. */
   #opensFirst = false;
   #endIsSealed = false;
   #endCame = false;
   #alert: AlertCode | undefined;
-  #sealerIsDead = false;
   #heldBytes = 0;
-  #roundTripAtMs = -Infinity;
   /** Of the record whose frames are being visited. */
   #contentBytes = 0;
   readonly #visit: frame.FrameVisitor = (type, flags, callId, body) =>
@@ -87,7 +73,9 @@ export class Session implements BudgetHolder {
     };
     const direction = { backend, suite: established.suite, nowMs, ...limits };
     const padding = options.padding ?? "padme";
-    this.#sealer = new Sealer({ ...direction, secret: established.sendSecret, padding });
+    const secret = established.sendSecret;
+    this.#outbound = new Outbound(new Sealer({ ...direction, secret, padding }));
+    this.#liveness = new Liveness(this.#lifetime, this.#outbound.control);
     this.#opener = new Opener({ ...direction, secret: established.receiveSecret });
     this.#host = this.#createHost(
       nowMs,
@@ -170,6 +158,7 @@ export class Session implements BudgetHolder {
     }
     this.#budget?.relieve();
     this.#maybeEnd();
+    if (this.hasOutput()) this.#events.onOutput();
   }
 
   /** The outer stream ended or was lost. Without `end` before it, that is a truncation. */
@@ -193,17 +182,15 @@ export class Session implements BudgetHolder {
   hasOutput(): boolean {
     if (this.#alert !== undefined || this.#endIsDue()) return true;
     if (this.#state === "closed" || this.#endIsSealed) return false;
-    return this.#keyUpdateIsDue || !this.#control.isEmpty || !this.#turns.isEmpty;
+    return !this.#outbound.isEmpty;
   }
 
   /** The next record to send, behind `RECORD_HEADROOM` free bytes; `undefined` for nothing. */
   takeRecord(nowMs: number): Uint8Array | undefined {
     this.#host.nowMs = nowMs;
     if (this.#alert !== undefined) return this.#takeAlert(this.#alert);
-    record.begin(RECORD_BYTES);
-    if (this.#state !== "closed" && !this.#endIsSealed) this.#fill(nowMs);
-    const sealed = this.#sealFilled(nowMs);
-    for (const callback of this.#afterSeal.splice(0)) callback();
+    const sealed = this.#take(nowMs);
+    this.#outbound.runAfterSeal();
     this.#maybeEnd();
     return sealed;
   }
@@ -213,9 +200,7 @@ export class Session implements BudgetHolder {
     if (this.#state === "closed") return Infinity;
     const hasCalls = this.#calls.openCalls > 0;
     let next = Math.min(this.#calls.nextDeadlineMs, this.#endAtMs);
-    if (!this.#endIsSealed && !this.#keyUpdateIsDue) {
-      next = Math.min(next, this.#sealer.keyUpdateAtMs);
-    }
+    if (!this.#endIsSealed) next = Math.min(next, this.#outbound.keyUpdateAtMs);
     if (hasCalls) next = Math.min(next, this.#lifetime.silenceMs());
     if (this.#state !== "open") return next;
     if (this.#role === "enclave") return Math.min(next, this.#lifetime.expiryMs(hasCalls));
@@ -227,7 +212,9 @@ export class Session implements BudgetHolder {
     this.#host.nowMs = nowMs;
     if (this.#state === "closed") return;
     this.#calls.tick(nowMs);
-    if (this.#calls.openCalls > 0) this.#watchPeer(nowMs);
+    if (this.#calls.openCalls > 0 && !this.#liveness.watch(nowMs)) {
+      this.#fail(new ChannelError("truncated", "the peer answers no more"));
+    }
     if (this.#isClosed()) return;
     if (this.#role === "client" && !this.#renewalIsDue && nowMs >= this.#lifetime.renewMs) {
       this.#drained();
@@ -244,11 +231,9 @@ export class Session implements BudgetHolder {
       if (this.#calls instanceof ClientCalls) this.#calls.cancelAll();
       else this.#calls.ageAll();
     }
-    if (!this.#endIsSealed && this.#sealer.keyUpdateDue(nowMs)) {
-      this.#keyUpdateIsDue = true;
-      this.#events.onOutput();
-    }
+    if (!this.#endIsSealed) this.#outbound.tick(nowMs);
     this.#maybeEnd();
+    if (this.hasOutput()) this.#events.onOutput();
   }
 
   /** Enclave: takes no more calls, and ends when those that run are over, at the latest after `graceMs`. */
@@ -289,70 +274,34 @@ export class Session implements BudgetHolder {
     return this.#calls.shed();
   }
 
-  #fill(nowMs: number): void {
-    if (this.#opensFirst) this.#lifetime.callsOpened(nowMs);
-    this.#opensFirst = false;
-    this.#control.write(record, () =>
-      this.#calls instanceof EnclaveCalls ? this.#calls.fixLast() : 0,
-    );
-    this.#turns.write(record);
-  }
-
-  #sealFilled(nowMs: number): Uint8Array | undefined {
-    const end = this.#endIsDue();
-    if ((this.#state === "closed" || this.#endIsSealed) && !end) return undefined;
-    const keyUpdate = this.#sealer.keyUpdateDue(nowMs);
-    this.#keyUpdateIsDue = false;
-    if (record.length === 0 && !end && !keyUpdate) return undefined;
-    const content = record.bytes.subarray(0, record.length);
-    const type = end ? "end" : keyUpdate ? "key-update" : "frames";
+  #take(nowMs: number): Uint8Array | undefined {
+    let frameBytes = 0;
+    if (this.#state !== "closed" && !this.#endIsSealed) {
+      if (this.#opensFirst) this.#lifetime.callsOpened(nowMs);
+      this.#opensFirst = false;
+      frameBytes = this.#outbound.fill(() =>
+        this.#calls instanceof EnclaveCalls ? this.#calls.fixLast() : 0,
+      );
+    }
+    const isEnd = this.#endIsDue();
+    if ((this.#isClosed() || this.#endIsSealed) && !isEnd) return undefined;
     // A key update alone is no sign that the session is in use.
-    if (record.length > 0) this.#lifetime.sent(nowMs);
-    let sealed: Uint8Array;
+    if (frameBytes > 0) this.#lifetime.sent(nowMs);
     try {
-      sealed = this.#sealer.seal(type, content, RECORD_HEADROOM);
+      const sealed = this.#outbound.seal(frameBytes, isEnd, nowMs);
+      if (isEnd) this.#ended();
+      return sealed;
     } catch (error) {
       this.#fail(error);
       return undefined;
     }
-    if (end) this.#ended();
-    return sealed;
   }
 
   #receiveFrame(type: number, flags: number, callId: number, body: Uint8Array): void {
     if (this.#isClosed()) return;
-    if (type === frame.PING) this.#receivePing(body);
-    else if (type === frame.PONG) this.#receivePong();
+    if (type === frame.PING) this.#liveness.receivePing(body);
+    else if (type === frame.PONG) this.#liveness.receivePong(this.#host.nowMs);
     else this.#calls.receive(type, flags, callId, body, this.#contentBytes);
-  }
-
-  #receivePing(body: Uint8Array): void {
-    if (this.#control.holds(frame.PONG)) {
-      throw new Violation(ALERT.state, "malformed-frame", "PING came again before its PONG");
-    }
-    this.#host.control(frame.PONG, 0, [frame.readU32(body, 0), frame.readU32(body, 4)]);
-  }
-
-  #receivePong(): void {
-    const roundTripMs = this.#lifetime.pongReceived(this.#host.nowMs);
-    if (Number.isNaN(roundTripMs)) {
-      throw new Violation(ALERT.state, "malformed-frame", "PONG came without a PING");
-    }
-    this.#host.roundTripMs = roundTripMs;
-    this.#roundTripAtMs = this.#host.nowMs;
-  }
-
-  #watchPeer(nowMs: number): void {
-    if (nowMs < this.#lifetime.silenceMs()) return;
-    if (this.#lifetime.pingIsOut) {
-      this.#fail(new ChannelError("truncated", "the peer answers no more"));
-    } else this.#ping();
-  }
-
-  #ping(): void {
-    if (this.#lifetime.pingIsOut) return;
-    this.#lifetime.pingSent(this.#host.nowMs);
-    this.#host.control(frame.PING, 0, [0, 0]);
   }
 
   #drained(): void {
@@ -377,8 +326,10 @@ export class Session implements BudgetHolder {
   #endIsDue(): boolean {
     if (this.#endIsSealed) return false;
     // The peer's end and then its stream's end came before ours was taken: it is still owed.
-    if (this.#state === "closed") return this.#endCame && !this.#sealerIsDead;
-    return this.#state === "closing" && this.#calls.openCalls === 0 && this.#control.isEmpty;
+    if (this.#state === "closed") return this.#endCame && !this.#outbound.isDestroyed;
+    return (
+      this.#state === "closing" && this.#calls.openCalls === 0 && this.#outbound.control.isEmpty
+    );
   }
 
   #maybeEnd(): void {
@@ -389,7 +340,7 @@ export class Session implements BudgetHolder {
 
   #ended(): void {
     this.#endIsSealed = true;
-    if (this.#state === "closed") this.#destroySealer();
+    if (this.#state === "closed") this.#outbound.destroy();
     else if (this.#endCame) this.#closed(undefined);
   }
 
@@ -409,27 +360,19 @@ export class Session implements BudgetHolder {
 
   #closed(error: ChannelError | undefined): void {
     this.#state = "closed";
-    this.#control.clear();
-    this.#turns.clear();
+    this.#outbound.clear();
     this.#calls.endAll(error);
     this.#opener.destroy();
     this.#established.exporterSecret.fill(0);
     if (this.#alert !== undefined || this.#endIsDue()) this.#events.onOutput();
-    else this.#destroySealer();
+    else this.#outbound.destroy();
     this.#budget?.leave(this);
     this.#events.onClosed(error);
   }
 
   #takeAlert(code: AlertCode): Uint8Array {
     this.#alert = undefined;
-    const sealed = this.#sealer.seal("alert", Uint8Array.of(0, code), RECORD_HEADROOM);
-    this.#destroySealer();
-    return sealed;
-  }
-
-  #destroySealer(): void {
-    this.#sealerIsDead = true;
-    this.#sealer.destroy();
+    return this.#outbound.sealAlert(code);
   }
 
   /** Asked again after a callback, which may have closed the session. */
@@ -437,38 +380,34 @@ export class Session implements BudgetHolder {
     return this.#state === "closed";
   }
 
-  #createHost(
-    nowMs: number,
-    maxReceiveMessageBytes: number,
-  ): CallHost & { nowMs: number; roundTripMs: number } {
+  #createHost(nowMs: number, maxReceiveMessageBytes: number): CallHost & { nowMs: number } {
+    const liveness = this.#liveness;
     return {
       nowMs,
       startMs: nowMs,
-      roundTripMs: 0,
+      get roundTripMs() {
+        return liveness.roundTripMs;
+      },
       sendCredit: this.#established.sendCredit,
       receiveCredit: this.#established.receiveCredit,
       maxReceiveMessageBytes,
       ready: (call) => {
         if (this.#isClosed()) return;
-        this.#turns.add(call);
+        this.#outbound.turns.add(call);
         this.#events.onOutput();
       },
       control: (type, callId, body, flags) => {
         if (this.#isClosed()) return;
         try {
-          this.#control.push(type, callId, body, flags);
+          this.#outbound.control.push(type, callId, body, flags);
+          if (type === frame.CREDIT) liveness.measure(this.#host.nowMs);
         } catch (error) {
           this.#fail(error);
           return;
         }
-        // The round trip decides how far credit may grow; it is measured when credit moves.
-        const stale = this.#host.nowMs - this.#roundTripAtMs > 10_000;
-        if (type === frame.CREDIT && stale) this.#ping();
         this.#events.onOutput();
       },
-      afterSeal: (callbacks) => {
-        for (const callback of callbacks) this.#afterSeal.push(callback);
-      },
+      afterSeal: (callbacks) => this.#outbound.afterSeal(callbacks),
       charge: (bytes) => {
         this.#heldBytes += bytes;
         this.#budget?.charge(bytes);

@@ -2,6 +2,7 @@
  * Two sessions of one handshake's worth of keys, with a wire between them that a test controls
  * record by record. Time is the test's.
  */
+import assert from "node:assert/strict";
 import type { ClientCallEvents, EnclaveCallEvents, CallEnd } from "../../channel/call-events.ts";
 import type { RequestHeader, ResponseHeader } from "../../channel/call-message.ts";
 import type { ClientCall } from "../../channel/client-call.ts";
@@ -34,6 +35,8 @@ interface End {
   readonly session: Session;
   closed: { error: ChannelError | undefined } | undefined;
   draining: number;
+  /** Whether `onOutput` was called since nothing was left to take. */
+  wasAnnounced: boolean;
 }
 
 /** A server call that records what it is told. */
@@ -75,7 +78,11 @@ export function createPair(options: PairOptions = {}): Pair {
   const served: ServedCall[] = [];
   const ends = {} as Record<"client" | "enclave", End>;
   const create = (role: "client" | "enclave"): End => {
-    const end: { -readonly [K in keyof End]?: End[K] } = { closed: undefined, draining: 0 };
+    const end: { -readonly [K in keyof End]?: End[K] } = {
+      closed: undefined,
+      draining: 0,
+      wasAnnounced: false,
+    };
     const isClient = role === "client";
     const common = {
       backend: options.backend ?? nodeBackend,
@@ -90,7 +97,9 @@ export function createPair(options: PairOptions = {}): Pair {
         evidence: undefined,
       },
       events: {
-        onOutput: () => undefined,
+        onOutput: () => {
+          end.wasAnnounced = true;
+        },
         onDraining: () => {
           end.draining = (end.draining ?? 0) + 1;
         },
@@ -127,7 +136,12 @@ export function createPair(options: PairOptions = {}): Pair {
       const records: Uint8Array[] = [];
       for (;;) {
         const record = ends[from].session.takeRecord(pair.nowMs);
-        if (record === undefined) return records;
+        if (record === undefined) {
+          ends[from].wasAnnounced = false;
+          return records;
+        }
+        // A driver takes nothing that it was not told of.
+        assert.ok(ends[from].wasAnnounced, "output that was not announced");
         records.push(record.subarray(RECORD_HEADROOM));
       }
     },
