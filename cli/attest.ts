@@ -1,24 +1,20 @@
 /** `sealrpc attest`: opens a session with a live enclave, and prints what it verified itself to be. */
-import { readFile } from "node:fs/promises";
-import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
 import { Command, InvalidArgumentError } from "commander";
 import { Health } from "#gen/grpc/health/v1/health_pb.js";
-import { pinnableRegisters } from "../attestation/reference-values.ts";
 import {
   AttestedChannel,
   codeOf,
   createClient,
-  Policy,
-  type PolicyOptions,
   type VerifiedEvidence,
 } from "../services/client/index.ts";
+import { appraisalNotes, comparedRegisters } from "./appraisal-notes.ts";
 import { evidenceFacts, evidenceRows } from "./evidence-report.ts";
 import { formatJson, formatTable, type Row } from "./facts.ts";
+import { outerCredentials, type TlsFlags } from "./outer-credentials.ts";
+import { readPolicy } from "./policy-file.ts";
 
-interface Flags {
+interface Flags extends TlsFlags {
   readonly policy?: string;
-  readonly tls?: boolean;
-  readonly tlsCa?: string;
   readonly timeout: number;
   readonly json?: boolean;
 }
@@ -53,9 +49,10 @@ export function attestCommand(): Command {
 }
 
 async function attest(target: string, flags: Flags, command: Command): Promise<void> {
-  const options = await policyOptionsOf(flags, command);
-  const policy = policyOf(options, command);
-  const channel = new AttestedChannel(target, { policy, credentials: await outerOf(flags) });
+  const stated = await readPolicy(flags.policy, command);
+  const { policy } = stated;
+  const credentials = await outerCredentials(flags);
+  const channel = new AttestedChannel(target, { policy, credentials });
   let evidence: VerifiedEvidence;
   try {
     evidence = await evidenceOf(channel, flags.timeout);
@@ -70,8 +67,7 @@ async function attest(target: string, flags: Flags, command: Command): Promise<v
   } finally {
     channel.close();
   }
-  const compared = comparedRegisters(policy, evidence);
-  const notes = notesOf(options, evidence, compared);
+  const notes = appraisalNotes(stated, evidence);
   for (const note of notes) console.error(`sealrpc: ${note}`);
   process.stdout.write(
     flags.json === true
@@ -80,7 +76,7 @@ async function attest(target: string, flags: Flags, command: Command): Promise<v
           ["verdict", "verified: a session with this enclave can be opened"],
           ...notes.map((note): Row => ["but", note]),
           ["", ""],
-          ...evidenceRows(evidence, compared),
+          ...evidenceRows(evidence, comparedRegisters(policy, evidence)),
         ]),
   );
 }
@@ -99,57 +95,6 @@ async function evidenceOf(channel: AttestedChannel, timeoutMs: number): Promise<
   }
   if (found === undefined) throw new Error("the call was answered without evidence");
   return found;
-}
-
-async function policyOptionsOf({ policy }: Flags, command: Command): Promise<PolicyOptions> {
-  if (policy === undefined) return { insecureAnyMeasurement: true };
-  const file = await readFile(policy, "utf8");
-  try {
-    return JSON.parse(file) as PolicyOptions;
-  } catch (error) {
-    return command.error(`error: ${policy}: ${(error as Error).message}`, { exitCode: 2 });
-  }
-}
-
-function policyOf(options: PolicyOptions, command: Command): Policy {
-  try {
-    return Policy.from(options);
-  } catch (error) {
-    return command.error(`error: ${(error as Error).message}`, { exitCode: 2 });
-  }
-}
-
-async function outerOf({ tls, tlsCa }: Flags): Promise<ChannelCredentials> {
-  if (tlsCa !== undefined) return credentials.createSsl(await readFile(tlsCa));
-  return tls === true ? credentials.createSsl() : credentials.createInsecure();
-}
-
-/** The registers of the set of reference values that the evidence matches. */
-function comparedRegisters(policy: Policy, { claims }: VerifiedEvidence): ReadonlySet<number> {
-  const registers = [...pinnableRegisters];
-  const matching = policy.referenceValues.find((set) =>
-    registers.every(([key, register]) => [undefined, claims.pcrs[register]].includes(set[key])),
-  );
-  return new Set(
-    registers.filter(([key]) => matching?.[key] !== undefined).map(([, register]) => register),
-  );
-}
-
-/** What a reader must know besides the verdict. */
-function notesOf(
-  { insecureTestRoot }: PolicyOptions,
-  { claims }: VerifiedEvidence,
-  compared: ReadonlySet<number>,
-): readonly string[] {
-  return [
-    ...(claims.debug ? ["DEBUG ENCLAVE: its host can read it, and its image is not measured"] : []),
-    ...(insecureTestRoot === undefined
-      ? []
-      : ["SIMULATED, or at least NOT AWS'S ROOT: whoever made it can make any evidence"]),
-    ...(compared.has(0)
-      ? []
-      : ["MEASUREMENTS NOT COMPARED (--policy): any image of any owner would pass"]),
-  ];
 }
 
 function duration(value: string): number {
