@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { repositoryRoot } from "../support/repository.ts";
+import { callEnds } from "./call-ends.ts";
 import { callRecords } from "./call-records.ts";
 import { frameRules } from "./frame-rules.ts";
 import { clientHandshakeVectors } from "./handshake-client.ts";
@@ -23,6 +24,7 @@ export const vectorFolder: string = join(repositoryRoot, "test", "vectors");
 
 /** Every generated file by its name. */
 export const vectorFiles: Readonly<Record<string, () => object | Promise<object>>> = {
+  "call-ends.json": callEnds,
   "call-records.json": callRecords,
   "frame-rules.json": frameRules,
   "handshake-client.json": clientHandshakeVectors,
