@@ -269,11 +269,12 @@ export class ForwardedStream {
   }
 
   #backEnded(): void {
-    if (this.#over || this.#back?.aborted === true) {
+    if (this.#over) {
       return;
     }
     if (this.#status === undefined || !this.#front.headersSent) {
-      // A reset may follow the end at once, and then its code is the answer.
+      // A lost connection also ends the stream, and a reset may follow the end at once: what
+      // closes it then says more.
       setImmediate(() => this.#backClosed());
       return;
     }

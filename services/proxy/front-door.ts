@@ -27,7 +27,6 @@ export class FrontDoor {
   readonly #logger: Logger;
   readonly #onSocket: (socket: Socket) => void;
   readonly #tls: Server | undefined;
-  readonly #handshaking = new Set<Socket>();
   readonly #sockets = new Set<Socket>();
 
   /** @throws Error of node:tls when a certificate or key is none. */
@@ -65,22 +64,13 @@ export class FrontDoor {
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      this.#handshaking.delete(socket);
       this.#peers.release(address);
     });
     socket.setKeepAlive(true, KEEPALIVE_DELAY_MS);
     if (this.#tls === undefined) {
       this.#onSocket(socket);
     } else {
-      this.#handshaking.add(socket);
       this.#tls.emit("connection", socket);
-    }
-  }
-
-  /** Closes what is still shaking hands. */
-  closeHandshakes(): void {
-    for (const socket of this.#handshaking) {
-      socket.destroy();
     }
   }
 

@@ -29,6 +29,8 @@ export interface FrontContext {
   readonly peers: PeerLimits;
   readonly limits: ProxyLimits;
   readonly logger: Logger;
+  /** Milliseconds until a connection must have sent its HTTP/2 SETTINGS. */
+  readonly greetingTimeoutMs: number;
   /** A forwarded stream is over. */
   readonly onStreamClose: () => void;
   /** What a client may have on its way to us on one stream. */
@@ -36,9 +38,6 @@ export interface FrontContext {
 }
 
 const { NGHTTP2_FLAG_END_STREAM } = constants;
-
-/** Milliseconds until a connection must have sent its HTTP/2 SETTINGS. */
-const GREETING_TIMEOUT_MS = 10_000;
 
 /** Milliseconds that a peer may leave waiting bytes unread. */
 const STALL_TIMEOUT_MS = 60_000;
@@ -88,7 +87,10 @@ export class FrontConnection {
     this.#session = session;
     // Node grants the connection's window back on arrival, so it bounds a round trip, not memory.
     session.setLocalWindowSize(2 * context.windowBytes);
-    const greeting = setTimeout(() => this.#cut("no HTTP/2 SETTINGS came"), GREETING_TIMEOUT_MS);
+    const greeting = setTimeout(
+      () => this.#cut("no HTTP/2 SETTINGS came"),
+      context.greetingTimeoutMs,
+    );
     session.once("remoteSettings", () => clearTimeout(greeting));
     session.on("error", (error: Error) =>
       context.logger.debug({ peer: socket.remoteAddress, reason: error.message }, "front error"),

@@ -71,6 +71,7 @@ const DEFAULT_GRACE_MS = 30_000;
 /** Node's timers fire at once beyond this. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const LOOK_INTERVAL_MS = 10_000;
+const GREETING_TIMEOUT_MS = 10_000;
 /** What the last statuses get to reach their clients. */
 const FAREWELL_MS = 250;
 
@@ -118,6 +119,7 @@ class RunningProxy implements Proxy {
     const health = new Health();
     this.#context = {
       budget: new BufferBudget(limits.maxBufferedBytes),
+      greetingTimeoutMs: GREETING_TIMEOUT_MS,
       health,
       limits,
       logger,
@@ -175,6 +177,11 @@ class RunningProxy implements Proxy {
   }
 
   #enter(socket: Socket): void {
+    if (this.#closing !== undefined) {
+      // It was let in before the listener closed, and TLS took until now.
+      socket.destroy();
+      return;
+    }
     const connection: FrontConnection = new FrontConnection(socket, this.#context, () => {
       this.#connections.delete(connection);
       this.#onChange();
@@ -189,7 +196,6 @@ class RunningProxy implements Proxy {
     });
     health.serving = false;
     await this.#listener?.close();
-    this.#door.closeHandshakes();
     for (const connection of this.#connections) {
       connection.drain();
     }

@@ -139,6 +139,7 @@ describe("a front connection that makes no progress", () => {
   /** A front connection of its own whose clock the test turns. */
   async function front(
     onStream: StreamHandler,
+    greetingTimeoutMs = 10_000,
   ): Promise<{ connection: FrontConnection; socket: Socket; closed: () => boolean }> {
     const enclave = await startHttp2Enclave(onStream);
     const limits = completeLimits();
@@ -166,6 +167,7 @@ describe("a front connection that makes no progress", () => {
       await accepted,
       {
         budget: new BufferBudget(MiB),
+        greetingTimeoutMs,
         health: new Health(),
         limits,
         logger: silentLogger,
@@ -236,6 +238,18 @@ describe("a front connection that makes no progress", () => {
     assert.ok(!closed());
     connection.checkProgress(nowMs + 2.5 * minute);
     await eventually(closed);
+  });
+
+  it("because it does not greet is cut off, and one that greets is not", async () => {
+    const silent = await front(() => {}, 20);
+    const greeting = await front(() => {}, 20);
+    greeting.socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    greeting.socket.write(Buffer.from("000000040000000000", "hex"));
+    await eventually(silent.closed);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 40);
+    });
+    assert.ok(!greeting.closed());
   });
 
   it("but answers PING stays", async () => {

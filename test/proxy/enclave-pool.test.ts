@@ -129,6 +129,17 @@ describe("when the enclave sends GOAWAY", () => {
   });
 });
 
+describe("toward the enclave", () => {
+  it("the windows stay small, of a stream and of the connection", async () => {
+    const enclave = await holdOpen(100);
+    const { client } = await proxyTo(enclave.address);
+    assert.equal(await finishes(client), grpc.status.OK);
+    const [session] = enclave.sessions;
+    assert.equal(session?.remoteSettings.initialWindowSize, 128 * 1024);
+    assert.ok((session?.state.remoteWindowSize ?? 0) <= 128 * 1024);
+  });
+});
+
 describe("beyond the enclave's limit on streams", () => {
   it("further connections carry what the first cannot, and close when they are idle", async () => {
     const enclave = await holdOpen(2);

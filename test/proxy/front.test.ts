@@ -156,12 +156,16 @@ describe("a limit", () => {
 
   it("on connections of one address closes the next one", async () => {
     const proxy = await start({ limits: { maxConnectionsPerAddress: 1 } });
-    await answer(session(proxy).request(request));
+    const first = session(proxy);
+    await answer(first.request(request));
     const second = session(proxy);
     await new Promise((resolve) => {
       second.once("close", resolve);
     });
     assert.equal(proxy.load.frontConnections, 1);
+    first.destroy();
+    await eventually(() => proxy.load.frontConnections === 0);
+    assert.equal((await answer(session(proxy).request(request)))[":status"], 200);
   });
 
   it("on streams of a connection is announced, and kept by force", async () => {
@@ -274,10 +278,16 @@ describe("a TLS front", { skip: noOpenssl }, () => {
         port: Number(proxy.address.split(":")[1]),
         servername: "localhost",
       });
-      socket.on("error", () => {}).resume();
+      let received = 0;
+      socket
+        .on("error", () => {})
+        .on("data", (chunk: Buffer) => {
+          received += chunk.length;
+        });
       await new Promise((resolve) => {
         socket.once("close", resolve);
       });
+      assert.equal(received, 0);
       await eventually(() => proxy.load.frontConnections === 0);
     });
   }
