@@ -20,6 +20,9 @@ import type { LiveSession, SessionObserver } from "./live-session.ts";
 import { OuterChannel } from "./outer-channel.ts";
 import { OuterSession } from "./outer-session.ts";
 import type { OuterSessionOptions } from "./outer-session.ts";
+import { SealedCall } from "./sealed-call.ts";
+import type { CallReceiver } from "./sealed-call.ts";
+import { awaitSession } from "./session-waiter.ts";
 import { SessionSource } from "./session-source.ts";
 
 /** In step with package.json, which a test compares. */
@@ -27,6 +30,18 @@ export const VERSION = "0.1.0";
 /** Bytes per call that are accepted before any is read. */
 const INITIAL_CREDIT = 256 * 1024;
 const hosts = new WeakMap<ChannelInterface, CallHost>();
+
+/** A call that is made without a stub. */
+export interface RawCallOptions {
+  /** "/package.Service/Method" */
+  readonly method: string;
+  /** @default that of the channel's target */
+  readonly authority?: string | undefined;
+  /** Of messages that are sent as compressed; the enclave must know it. @default none are */
+  readonly encoding?: string | undefined;
+  /** On the clock of performance.now(). @default none */
+  readonly deadlineMs?: number | undefined;
+}
 
 export class AttestedChannel implements ChannelInterface {
   readonly #target: string;
@@ -146,6 +161,36 @@ export class AttestedChannel implements ChannelInterface {
   ): AttestedCall {
     this.#requireOpen();
     return new AttestedCall(this.#host, method, deadline, host, parentCall, propagateFlags);
+  }
+
+  /**
+   * A call of any method as bytes, without descriptors, for whoever forwards calls: messages with
+   * their compression flag, metadata as entries, statuses with their outcome. The rules on what may
+   * be sent again are those of every call.
+   *
+   * @throws Error when the channel is closed.
+   */
+  createRawCall(options: RawCallOptions, receiver: CallReceiver): SealedCall {
+    this.#requireOpen();
+    const { method, authority, encoding, deadlineMs } = options;
+    const { source, ledger, authority: ownAuthority } = this.#host;
+    return new SealedCall(source, ledger, receiver, {
+      method,
+      authority: authority ?? ownAuthority,
+      encoding: encoding ?? "",
+      deadlineMs: deadlineMs ?? Infinity,
+      idempotent: this.#host.isIdempotent(method),
+    });
+  }
+
+  /**
+   * The evidence of a session that can take a call now; makes one if there is none.
+   *
+   * @throws the error that a call would end with: AttestationError, ChannelError, TransportError;
+   *   TransportError `timeout` when it takes longer than `timeoutMs`.
+   */
+  async ready(timeoutMs: number): Promise<VerifiedEvidence> {
+    return awaitSession(this.#host.source, this.#host.ledger, timeoutMs);
   }
 
   #requireOpen(): void {

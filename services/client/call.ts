@@ -79,6 +79,7 @@ export class AttestedCall extends AsyncResource implements ChannelCall, CallRece
     this.#sealed = new SealedCall(host.source, host.ledger, this, {
       method,
       authority: this.#authority,
+      encoding: "",
       deadlineMs: this.#deadlineMs,
       idempotent: host.isIdempotent(method),
     });

@@ -5,10 +5,12 @@ export { Policy, type PolicyOptions, parsePolicyFile } from "../../attestation/p
 export type { Claims, VerifiedEvidence } from "../../attestation/verified-evidence.ts";
 export type { Outcome } from "../../channel/call-events.ts";
 export { serviceDefinition, type ServiceDefinition } from "../grpc/service-definition.ts";
-export { AttestedChannel } from "./attested-channel.ts";
+export type { Entry, ResponseHeader } from "../../channel/call-message.ts";
+export { AttestedChannel, type RawCallOptions } from "./attested-channel.ts";
 export type { SealedAuthContext } from "./call.ts";
 export { CallError } from "./call-error.ts";
 export type { AttestedChannelOptions } from "./channel-options.ts";
 export { type Client, createClient, type Requests } from "./create-client.ts";
-export { codeOf, type ErrorCode, outcomeOf } from "./status.ts";
+export type { CallReceiver, SealedCall } from "./sealed-call.ts";
+export { type CallStatus, codeOf, type ErrorCode, localTrailers, outcomeOf } from "./status.ts";
 export type { CallOptions } from "./typed-call.ts";

@@ -28,6 +28,8 @@ export interface OpenOptions {
   readonly metadata: readonly Entry[];
   readonly deadlineMs: number;
   readonly authority: string;
+  /** Of messages that are sent as compressed; empty: none are. */
+  readonly encoding: string;
 }
 
 /** A session that is through its handshake and is being driven. */

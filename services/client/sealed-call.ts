@@ -36,6 +36,8 @@ export interface SealedCallOptions {
   /** "/package.Service/Method" */
   readonly method: string;
   readonly authority: string;
+  /** Of messages that are sent as compressed; empty: none are. */
+  readonly encoding: string;
   /** On the clock of performance.now(); Infinity: none. */
   readonly deadlineMs: number;
   /** Whether the method is declared free of side effects, or idempotent. */
@@ -191,10 +193,11 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     this.#state = "open";
     this.#live = live;
     const epoch = ++this.#epoch;
-    const { method, authority, deadlineMs } = this.#options;
+    const { method, authority, encoding, deadlineMs } = this.#options;
+    const metadata = this.#metadata;
     let call: LiveCall;
     try {
-      call = live.session.open({ method, metadata: this.#metadata, authority, deadlineMs }, this);
+      call = live.session.open({ method, metadata, authority, encoding, deadlineMs }, this);
     } catch (error) {
       this.#notOpened(live, error);
       return;

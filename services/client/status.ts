@@ -36,6 +36,7 @@ const CODE_KEY = "sealrpc-code";
 const PUSHBACK_KEY = "grpc-retry-pushback-ms";
 
 const NO_TRAILERS: readonly Entry[] = [];
+const NO_LOCAL_TRAILERS: readonly never[] = [];
 const MAX_QUOTED_CHARACTERS = 256;
 
 // Exhaustive: a code that is added to an error class does not compile until it has its row.
@@ -156,19 +157,25 @@ function sealed(
  * Invariant: those keys come from here only; `metadataOf` drops a peer's.
  */
 export function statusObject(status: CallStatus): StatusObject {
-  const { code, details, trailers, outcome, errorCode } = status;
+  const { code, details, trailers, outcome } = status;
   let metadata: Metadata;
   try {
     metadata = trailers.length === 0 ? new Metadata() : metadataOf(trailers);
   } catch (error) {
     return statusObject(statusOfError(error, outcome));
   }
-  if (code !== Code.OK) {
-    metadata.set(OUTCOME_KEY, outcome);
-    if (errorCode !== undefined) metadata.set(CODE_KEY, errorCode);
-    if (outcome === "unknown") metadata.set(PUSHBACK_KEY, "-1");
-  }
+  for (const [key, value] of localTrailers(status)) metadata.set(key, value);
   return { code, details, metadata };
+}
+
+/** What this side adds to the trailers of a call that failed, in place of what the peer says under the same keys. */
+export function localTrailers(status: CallStatus): readonly (readonly [string, string])[] {
+  const { code, outcome, errorCode } = status;
+  if (code === Code.OK) return NO_LOCAL_TRAILERS;
+  const added: [string, string][] = [[OUTCOME_KEY, outcome]];
+  if (errorCode !== undefined) added.push([CODE_KEY, errorCode]);
+  if (outcome === "unknown") added.push([PUSHBACK_KEY, "-1"]);
+  return added;
 }
 
 /**

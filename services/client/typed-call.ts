@@ -89,6 +89,7 @@ export class TypedCall implements CallReceiver {
     this.#sealed = new SealedCall(host.source, host.ledger, this, {
       method: path,
       authority: host.authority,
+      encoding: "",
       deadlineMs: this.#deadlineMs,
       idempotent,
     });

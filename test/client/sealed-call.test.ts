@@ -51,6 +51,7 @@ function setUp(options: { idempotent?: boolean; deadlineMs?: number; sessions?: 
       {
         method: "/a.B/C",
         authority: "host",
+        encoding: "",
         deadlineMs: options.deadlineMs ?? Infinity,
         idempotent: options.idempotent ?? false,
       },

@@ -34,7 +34,7 @@ class Waiter implements WaitingCall {
     this.live = live;
     // It takes its place there.
     live.session.open(
-      { method: "/a.B/C", metadata: [], authority: "", deadlineMs: Infinity },
+      { method: "/a.B/C", metadata: [], authority: "", encoding: "", deadlineMs: Infinity },
       IDLE,
     );
   }
