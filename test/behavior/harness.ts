@@ -33,6 +33,13 @@ export interface Harness {
 export interface Promises {
   /** The server end that runs the handlers is ours. */
   readonly handlers: boolean;
+  /**
+   * The hops that `waitForReady` waits for. It is a setting of the client's library and travels in no
+   * header, so a sidecar does not know of it: a call that reached one fails when the way behind is down.
+   *
+   * @default "every hop"
+   */
+  readonly waitsFor?: "every hop" | "the client's hop";
 }
 
 /** What of the suite is run. */

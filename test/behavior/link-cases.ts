@@ -1,10 +1,11 @@
 /** What calls do when a hop breaks or is not there yet. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
 import { it } from "./case.ts";
 import * as grpc from "@grpc/grpc-js";
 import { chat, collect, unary } from "./calls.ts";
-import type { Link } from "./harness.ts";
+import type { Link, Promises } from "./harness.ts";
 import { BehaviorClient } from "./service.ts";
 import type { Way } from "./suite.ts";
 
@@ -13,7 +14,7 @@ function patient(): grpc.Metadata {
   return new grpc.Metadata({ waitForReady: true });
 }
 
-export function linkCases(way: Way): void {
+export function linkCases(way: Way, { waitsFor }: Promises): void {
   // The links are known only once the harness runs; every way has one or two.
   const link = (index: number): Link => {
     const found = way.links.at(index);
@@ -45,6 +46,26 @@ export function linkCases(way: Way): void {
       assert.equal(next.status.code, grpc.status.OK);
       client.close();
     });
+
+    if (place !== "the client's hop" && waitsFor === "the client's hop") {
+      it(`fails a call with UNAVAILABLE while ${place} is down, and recovers`, async () => {
+        await link(index).down();
+        const client = way.client();
+        const waiting = unary(client, { action: "bare", metadata: patient() });
+        for (const { observed } of [unary(client, { action: "bare" }), waiting]) {
+          assert.equal((await observed).status.code, grpc.status.UNAVAILABLE);
+        }
+        await link(index).up();
+        for (;;) {
+          const { status } = await unary(client, { action: "bare" }).observed;
+          if (status.code === grpc.status.OK) break;
+          assert.equal(status.code, grpc.status.UNAVAILABLE);
+          await pause(50);
+        }
+        client.close();
+      });
+      continue;
+    }
 
     it(`fails a call with UNAVAILABLE while ${place} is down, and one that waits goes on`, async () => {
       await link(index).down();

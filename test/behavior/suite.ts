@@ -57,7 +57,7 @@ export function behaviorSuite(
     describe("deadlines and cancellation", () => endingCases(way));
     if (!light) describe("load and back-pressure", () => loadCases(way));
     describe("interceptors and credentials", () => interceptorCases(way));
-    describe("broken links", () => linkCases(way));
+    describe("broken links", () => linkCases(way, promises));
     describe("beyond grpc-js", () => beyondCases(way, promises));
   });
 }

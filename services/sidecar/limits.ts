@@ -1,0 +1,37 @@
+/** The bounds of a sidecar. Whoever may connect is trusted with calls, not with its memory. */
+
+/** Each a positive integer; {@link DEFAULT_LIMITS} has the defaults. */
+export interface SidecarLimits {
+  /** Client connections at once. */
+  readonly maxConnections: number;
+  /** Calls at once on one connection; a client waits with those beyond. */
+  readonly maxCallsPerConnection: number;
+  /** The longest message that passes, either way. The ends have limits of their own. */
+  readonly maxMessageBytes: number;
+  /** Bytes that are kept, over all calls, of messages that are not whole or that nobody reads. */
+  readonly maxBufferedBytes: number;
+}
+
+/** What applies unless the options say otherwise. */
+export const DEFAULT_LIMITS: SidecarLimits = {
+  maxConnections: 1024,
+  maxCallsPerConnection: 4096,
+  maxMessageBytes: 16 * 1024 * 1024,
+  maxBufferedBytes: 256 * 1024 * 1024,
+};
+
+/**
+ * Fills a set of limits up with the defaults.
+ *
+ * @throws RangeError for a limit that is none, or is no positive integer.
+ */
+export function completeLimits(given: Partial<SidecarLimits> = {}): SidecarLimits {
+  const limits = { ...DEFAULT_LIMITS, ...given };
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new RangeError(`there is no limit ${name}`);
+    if (!Number.isSafeInteger(value) || value <= 0) {
+      throw new RangeError(`${name} is ${value}, expected a positive integer`);
+    }
+  }
+  return limits;
+}
