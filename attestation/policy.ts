@@ -55,8 +55,6 @@ export class Policy {
   readonly insecureAllowDebug: boolean;
   readonly insecureAnyMeasurement: boolean;
   readonly insecureSkipInstanceBinding: boolean;
-  /** Evidence is judged by a root that AWS does not own: a simulator's, or somebody's. */
-  readonly hasTestRoot: boolean;
   readonly #root: Uint8Array;
 
   private constructor(options: Unchecked) {
@@ -73,7 +71,6 @@ export class Policy {
       preset: 60_000,
       least: 0,
     });
-    this.hasTestRoot = options.insecureTestRoot !== undefined;
     this.#root = parsePinnedRoot(options);
     Object.freeze(this);
   }

@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { attestCommand } from "./attest.ts";
 import { inspectCommand } from "./inspect.ts";
 import { proxyCommand } from "./proxy.ts";
+import { sidecarCommand } from "./sidecar.ts";
 import { verifyCommand } from "./verify.ts";
 
 /** Every command, under the heading that help shows it. */
@@ -14,6 +15,7 @@ const groups: readonly { readonly heading: string; readonly commands: readonly C
     commands: [attestCommand(), verifyCommand(), inspectCommand()],
   },
   { heading: "On the host:", commands: [proxyCommand()] },
+  { heading: "Beside a client in any language:", commands: [sidecarCommand()] },
 ];
 
 const { version } = JSON.parse(

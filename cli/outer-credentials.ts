@@ -2,14 +2,24 @@
 import { readFile } from "node:fs/promises";
 import { type ChannelCredentials, credentials } from "@grpc/grpc-js";
 
-/** `--tls` and `--tls-ca`, the latter implying the former. */
+/** `--tls` and, each implying it, `--tls-ca` and a certificate of the client's own with its key. */
 export interface TlsFlags {
-  readonly tls?: boolean;
-  readonly tlsCa?: string;
+  readonly tls?: boolean | undefined;
+  readonly tlsCa?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
 }
 
 /** Credentials of the outer channel. */
-export async function outerCredentials({ tls, tlsCa }: TlsFlags): Promise<ChannelCredentials> {
-  if (tlsCa !== undefined) return credentials.createSsl(await readFile(tlsCa));
-  return tls === true ? credentials.createSsl() : credentials.createInsecure();
+export async function outerCredentials(flags: TlsFlags): Promise<ChannelCredentials> {
+  const { tls, tlsCa, tlsCert, tlsKey } = flags;
+  if (tls !== true && (tlsCa ?? tlsCert ?? tlsKey) === undefined) {
+    return credentials.createInsecure();
+  }
+  const [ca, key, cert] = await Promise.all([tlsCa, tlsKey, tlsCert].map(readOptional));
+  return credentials.createSsl(ca, key, cert);
+}
+
+async function readOptional(file: string | undefined): Promise<Buffer | null> {
+  return file === undefined ? null : readFile(file);
 }

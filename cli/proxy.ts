@@ -1,10 +1,10 @@
 /** `sealrpc proxy`: the host's end, which forwards sealed streams and holds no key. */
 import { readFileSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
-import { pino } from "pino";
+import { Command } from "commander";
 import { DEFAULT_LIMITS, type ProxyTls, startProxy } from "../services/proxy/index.ts";
+import { addressText, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
-import { parseAddress } from "../transport/address.ts";
+import { createLogger, logLevelOption } from "./logger.ts";
 
 interface Flags {
   readonly listen: string;
@@ -63,7 +63,7 @@ export function proxyCommand(): Command {
       count,
       8 * 1024 * 1024,
     )
-    .option("--log-level <level>", "debug, info, warn or silent", "info")
+    .addOption(logLevelOption())
     .addHelpText("after", EXAMPLES)
     .action(async (flags: Flags, command: Command) => {
       await run(flags, command);
@@ -77,18 +77,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
   if (flags.clientCa !== undefined && flags.tlsCert === undefined) {
     command.error("error: --client-ca needs --tls-cert and --tls-key", { exitCode: 2 });
   }
-  if (!(flags.logLevel in pino.levels.values) && flags.logLevel !== "silent") {
-    command.error("error: --log-level is debug, info, warn or silent", { exitCode: 2 });
-  }
-  const logger = pino(
-    {
-      base: null,
-      formatters: { level: (level) => ({ level }) },
-      level: flags.logLevel,
-      timestamp: pino.stdTimeFunctions.isoTime,
-    },
-    pino.destination({ dest: 2, sync: true }),
-  );
+  const logger = createLogger(flags.logLevel);
   const proxy = await startProxy({
     enclave: flags.enclave,
     limits: {
@@ -120,20 +109,4 @@ function readTls({ tlsCert, tlsKey, clientCa }: Flags): ProxyTls | undefined {
     clientCa: clientCa === undefined ? undefined : readFileSync(clientCa, "utf8"),
     key: readFileSync(tlsKey, "utf8"),
   };
-}
-
-function addressText(text: string): string {
-  try {
-    parseAddress(text);
-  } catch (error) {
-    throw new InvalidArgumentError(error instanceof Error ? error.message : "");
-  }
-  return text;
-}
-
-function count(text: string): number {
-  if (!/^[1-9]\d{0,14}$/.test(text)) {
-    throw new InvalidArgumentError("Expected a positive integer.");
-  }
-  return Number(text);
 }

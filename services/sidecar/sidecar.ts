@@ -21,7 +21,7 @@ import { listen, type Listener } from "../../transport/listen.ts";
 import {
   AttestedChannel,
   type AttestedChannelOptions,
-  Policy,
+  type Policy,
   type PolicyOptions,
   type VerifiedEvidence,
 } from "../client/index.ts";
@@ -73,8 +73,8 @@ export interface SidecarOptions {
 export interface Sidecar {
   /** The bound address. */
   readonly address: string;
-  /** Calls that are open. */
-  readonly openCalls: number;
+  /** Whether {@link close} was called. */
+  readonly isClosing: boolean;
   /**
    * The evidence of a session that a call would use now; makes one if there is none.
    *
@@ -108,7 +108,6 @@ export async function startSidecar(options: SidecarOptions): Promise<Sidecar> {
     await sidecar.close(0);
     throw error;
   }
-  void sidecar.announce();
   return sidecar;
 }
 
@@ -116,7 +115,6 @@ class RunningSidecar implements Sidecar {
   readonly #options: SidecarOptions;
   readonly #limits: SidecarLimits;
   readonly #logger: Logger;
-  readonly #policy: Policy;
   readonly #context: CallContext;
   readonly #health: Health;
   readonly #server: Http2Server | Http2SecureServer;
@@ -136,11 +134,9 @@ class RunningSidecar implements Sidecar {
     if (!isLocal(address) && options.insecureListenAnywhere !== true) {
       throw new TypeError(
         `${options.listen} is not a loopback address or a Unix socket: whoever can connect there ` +
-          "speaks as the client (insecureListenAnywhere allows it)",
+          "speaks as the client; insecureListenAnywhere (--insecure-listen-anywhere) allows it",
       );
     }
-    const { policy } = options;
-    this.#policy = Policy.is(policy) ? policy : Policy.from(policy);
     this.#server = createHttp2Server(this.#limits, options.tls);
     this.#server.on("session", (session: ServerHttp2Session) => this.#enter(session));
     this.#server.on("stream", this.#accept);
@@ -159,8 +155,8 @@ class RunningSidecar implements Sidecar {
     return this.#listener === undefined ? "" : formatAddress(this.#listener.address);
   }
 
-  get openCalls(): number {
-    return this.#context.calls.size;
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
   }
 
   async ready(timeoutMs: number = DEFAULT_READY_TIMEOUT_MS): Promise<VerifiedEvidence> {
@@ -179,24 +175,6 @@ class RunningSidecar implements Sidecar {
     );
   }
 
-  /** Says which enclave it is, or why there is none. */
-  async announce(): Promise<void> {
-    const { target } = this.#options;
-    try {
-      const { claims } = await this.ready();
-      const simulated = this.#policy.hasTestRoot;
-      const facts = { target, moduleId: claims.moduleId, pcr0: claims.pcrs[0], simulated };
-      if (!simulated) this.#logger.info(facts, "attached to the enclave");
-      else
-        this.#logger.warn(facts, "attached to a SIMULATED enclave, under a root that is not AWS's");
-      if (claims.debug) this.#logger.warn({}, "a DEBUG enclave: its host can read it");
-    } catch (error) {
-      if (this.#closing !== undefined) return;
-      const { message } = error as Error;
-      this.#logger.warn({ target, reason: message }, "no session with the enclave; calls fail");
-    }
-  }
-
   async close(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
     this.#closing ??= this.#drain();
     const timer = setTimeout(this.#endGrace, graceMs);
@@ -208,9 +186,9 @@ class RunningSidecar implements Sidecar {
   }
 
   #channelOptions(): AttestedChannelOptions {
-    const { credentials, channelOptions, sessions } = this.#options;
+    const { policy, credentials, channelOptions, sessions } = this.#options;
     return {
-      policy: this.#policy,
+      policy,
       maxReceiveMessageBytes: this.#limits.maxMessageBytes,
       ...(credentials === undefined ? {} : { credentials }),
       ...(channelOptions === undefined ? {} : { channelOptions }),
