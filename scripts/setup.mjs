@@ -13,6 +13,7 @@ const sources = [
   "channel",
   "transport",
   "services",
+  "image",
   "cli",
   "examples",
   "bench",

@@ -43,6 +43,10 @@ describe("the import table", () => {
     ["services/client", 'import "../enclave/index.ts";'],
     ["services/enclave", 'import "../client/index.ts";'],
     ["examples/notary", 'import "../../services/client/index.ts";'],
+    ["image", 'import "../crypto/backend.ts";'],
+    ["image", 'import "../attestation/index.ts";'],
+    ["services/enclave", 'import "../../image/index.ts";'],
+    ["transport", 'import "../image/index.ts";'],
   ] as const;
   for (const [folder, statement] of forbidden) {
     it(`refuses in ${folder}: ${statement}`, () => {
