@@ -8,6 +8,7 @@ import type { AttestationDocument } from "./document.ts";
 import { AttestationError } from "./errors.ts";
 import type { Policy } from "./policy.ts";
 import { pinnableRegisters, type ReferenceValues } from "./reference-values.ts";
+import { requireUnexpired } from "./manifest-content.ts";
 
 /** The registers that are zero in a debug enclave whatever the image is. */
 const imageRegisters: readonly number[] = [0, 1, 2, 8];
@@ -24,6 +25,11 @@ export function isDebug(pcrs: ReadonlyMap<number, Uint8Array>): boolean {
   });
 }
 
+/** @throws AttestationError `manifest-expired`, once the manifest that the policy is made of has. */
+export function appraiseManifest({ manifest }: Policy, nowMs: number): void {
+  if (manifest !== undefined) requireUnexpired(manifest, nowMs);
+}
+
 /** @throws AttestationError `debug-enclave`, unless the policy admits debug enclaves. */
 export function appraiseDebug({ pcrs }: AttestationDocument, policy: Policy): void {
   if (isDebug(pcrs) && !policy.insecureAllowDebug) {
@@ -38,7 +44,8 @@ export function appraiseDebug({ pcrs }: AttestationDocument, policy: Policy): vo
  * Compares the measurements with each set of the policy. A debug enclave that the policy admits is
  * compared by what is left of it, PCR3 and PCR4.
  *
- * @throws AttestationError `measurement-mismatch`, which shows the set that comes nearest.
+ * @throws AttestationError `release-revoked`, `release-not-current`: a release of the manifest that
+ * the policy does not admit. `measurement-mismatch`, which shows the set that comes nearest.
  */
 export function appraiseMeasurements({ pcrs }: AttestationDocument, policy: Policy): void {
   const skipped = isDebug(pcrs) ? imageRegisters : [];
@@ -47,6 +54,7 @@ export function appraiseMeasurements({ pcrs }: AttestationDocument, policy: Poli
     differences: differencesOf(set, pcrs).filter(({ register }) => !skipped.includes(register)),
   }));
   if (sets.length === 0 || sets.some(({ differences }) => differences.length === 0)) return;
+  refuseKnownRelease(pcrs, policy);
   sets.sort((a, b) => a.differences.length - b.differences.length);
   const texts = sets.slice(0, maxSetsInMessage).map(({ where, differences }, rank) => {
     const details = differences.map(({ register, expected, received }) =>
@@ -58,6 +66,22 @@ export function appraiseMeasurements({ pcrs }: AttestationDocument, policy: Poli
   });
   if (sets.length > texts.length) texts.push(`${sets.length - texts.length} more sets differ`);
   throw new AttestationError("measurement-mismatch", texts.join(". "));
+}
+
+/** Tells a release that is not admitted from an image that is none. */
+function refuseKnownRelease(pcrs: ReadonlyMap<number, Uint8Array>, policy: Policy): void {
+  const digits = [...pcrs].map(([register, pcr]) => [register, encodeHex(pcr)] as const);
+  const release = policy.releaseOf({ pcrs: Object.fromEntries(digits) });
+  if (release?.status === "revoked") {
+    throw new AttestationError("release-revoked", `release ${release.version} is revoked`);
+  }
+  if (release?.status === "supported" && policy.accept !== "supported") {
+    const current = policy.manifest?.releases.find(({ status }) => status === "current");
+    throw new AttestationError(
+      "release-not-current",
+      `expected release ${current?.version}, received ${release.version}, which is supported but was not asked for`,
+    );
+  }
 }
 
 /** @throws AttestationError `challenge-mismatch`, unless the document's nonce is the challenge. */

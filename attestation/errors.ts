@@ -14,6 +14,11 @@ export type AttestationErrorCode =
   | "instance-mismatch"
   | "debug-enclave"
   | "measurement-mismatch"
+  | "release-revoked"
+  | "release-not-current"
+  | "manifest-rejected"
+  | "manifest-rolled-back"
+  | "manifest-expired"
   | "nsm-unavailable";
 
 /**

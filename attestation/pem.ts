@@ -1,9 +1,13 @@
-/** Certificates as text (RFC 7468). */
+/** Keys and certificates as text (RFC 7468). */
 
-const block = /^-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----$/;
-
-/** The DER bytes of a text that holds one PEM certificate and nothing else, or `undefined`. */
-export function decodePem(text: string): Uint8Array | undefined {
+/** The DER bytes of a text that holds one PEM block of that label and nothing else, or `undefined`. */
+export function decodePem(
+  text: string,
+  label: "CERTIFICATE" | "PUBLIC KEY" = "CERTIFICATE",
+): Uint8Array | undefined {
+  const block = new RegExp(
+    `^-----BEGIN ${label}-----\\r?\\n([A-Za-z0-9+/=\\s]+)-----END ${label}-----$`,
+  );
   const base64 = block.exec(text.trim())?.[1]?.replaceAll(/\s/g, "");
   if (base64 === undefined) return undefined;
   try {

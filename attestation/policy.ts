@@ -4,8 +4,11 @@
  */
 
 import { type Certificate, parseCertificate } from "./certificate.ts";
+import type { ReleaseManifest } from "./manifest-content.ts";
 import { decodePem } from "./pem.ts";
 import { parseReferenceValues, type ReferenceValues } from "./reference-values.ts";
+import { type Release, releaseOf } from "./release.ts";
+import { type ManifestVerifyOptions, verifyReleaseManifest } from "./release-manifest.ts";
 import { awsRootPem } from "./root.ts";
 
 /** What a policy is made of, in code or in a JSON file. There are no other keys. */
@@ -30,20 +33,55 @@ export interface PolicyOptions {
   readonly insecureSkipInstanceBinding?: boolean;
 }
 
+/** What a policy is made of whose measurements come from a signed manifest. There are no other keys. */
+export interface ManifestPolicyOptions
+  extends
+    Omit<PolicyOptions, "referenceValues" | "insecureAnyMeasurement">,
+    Omit<ManifestVerifyOptions, "now"> {
+  /** Which releases are admitted: the current one alone, unless `supported` asks for those too. */
+  readonly accept?: "current" | "supported";
+  /**
+   * Sets of pcr3 and pcr4, any of which will do, for whoever wants the releases from a deployment
+   * that is theirs. A manifest speaks of images only.
+   */
+  readonly deployments?: readonly Pick<ReferenceValues, "pcr3" | "pcr4">[];
+  /** The clock for the manifest, in milliseconds since the epoch; the system's unless given. */
+  readonly now?: number;
+}
+
 type Key = keyof PolicyOptions;
 type Unchecked = { readonly [key in Key]?: unknown };
 
-const keys: ReadonlySet<string> = new Set<Key>([
-  "referenceValues",
+/** The keys that a policy has whatever its measurements come from. */
+const besideMeasurements = [
   "maxAgeMs",
   "futureSkewMs",
   "notBeforeLeewayMs",
   "root",
   "insecureTestRoot",
   "insecureAllowDebug",
-  "insecureAnyMeasurement",
   "insecureSkipInstanceBinding",
+] as const satisfies readonly Key[];
+const keys: ReadonlySet<string> = new Set<Key>([
+  "referenceValues",
+  ...besideMeasurements,
+  "insecureAnyMeasurement",
 ]);
+
+const manifestKeys: ReadonlySet<string> = new Set<keyof ManifestPolicyOptions>([
+  "signerKey",
+  "service",
+  "accept",
+  "deployments",
+  "lastSequence",
+  "now",
+  ...besideMeasurements,
+]);
+
+interface AdmittedReleases {
+  readonly manifest: ReleaseManifest;
+  readonly accept: "current" | "supported";
+}
 
 /** A policy that was checked. It cannot be changed, and nothing else passes for it. */
 export class Policy {
@@ -56,8 +94,10 @@ export class Policy {
   readonly insecureAnyMeasurement: boolean;
   readonly insecureSkipInstanceBinding: boolean;
   readonly #root: Uint8Array;
+  readonly #admitted: AdmittedReleases | undefined;
 
-  private constructor(options: Unchecked) {
+  private constructor(options: Unchecked, admitted?: AdmittedReleases) {
+    this.#admitted = admitted;
     this.insecureAllowDebug = parseFlag(options, "insecureAllowDebug");
     this.insecureAnyMeasurement = parseFlag(options, "insecureAnyMeasurement");
     this.insecureSkipInstanceBinding = parseFlag(options, "insecureSkipInstanceBinding");
@@ -82,21 +122,59 @@ export class Policy {
    * that is missing, all zero or not 48 bytes, a root that cannot be one.
    */
   static from(options: PolicyOptions): Policy {
-    if (typeof options !== "object" || options === null || Array.isArray(options)) {
-      throw new TypeError("policy: expected an object");
-    }
-    for (const key of Object.keys(options)) {
-      if (!keys.has(key)) {
-        const names = [...keys].join(", ");
-        throw new TypeError(`policy: unknown key ${JSON.stringify(key)}, expected ${names}`);
-      }
-    }
+    checkKeys(options, keys);
     return new Policy(options);
   }
 
-  /** Whether a value was made by `Policy.from`, whatever its prototype says. */
+  /**
+   * Verifies a release manifest and makes a policy of the releases that it admits. Once the manifest
+   * has expired, the policy admits no evidence: make another of a newer manifest before.
+   *
+   * Invariant: only with `lastSequence`, the highest `manifest.sequence` that this relying party has
+   * ever had, an old manifest with a release that was revoked since is noticed. Keeping it is up to the caller.
+   *
+   * @throws AttestationError `manifest-rejected`, `manifest-rolled-back`, `manifest-expired`;
+   * TypeError or RangeError that names the key, as `Policy.from`.
+   */
+  static async fromManifest(manifest: string, options: ManifestPolicyOptions): Promise<Policy> {
+    checkKeys(options, manifestKeys);
+    const { signerKey, service, lastSequence, now, accept, deployments, ...others } = options;
+    if (accept !== undefined && accept !== "current" && accept !== "supported") {
+      throw new TypeError("accept: expected current or supported");
+    }
+    const places = parseDeployments(deployments);
+    const verified = await verifyReleaseManifest(manifest, {
+      signerKey,
+      ...(service === undefined ? {} : { service }),
+      ...(lastSequence === undefined ? {} : { lastSequence }),
+      ...(now === undefined ? {} : { now }),
+    });
+    const admitted: AdmittedReleases = { manifest: verified, accept: accept ?? "current" };
+    const referenceValues = verified.releases
+      .filter(({ status }) => status === "current" || status === admitted.accept)
+      .flatMap((release) => release.referenceValues)
+      .flatMap((set) => places.map((place) => ({ ...set, ...place })));
+    return new Policy({ ...others, referenceValues }, admitted);
+  }
+
+  /** Whether a value was made by `Policy.from` or `Policy.fromManifest`, whatever its prototype says. */
   static is(value: unknown): value is Policy {
     return typeof value === "object" && value !== null && #root in value;
+  }
+
+  /** The manifest that it was made of. Its `sequence` is the next policy's `lastSequence`. */
+  get manifest(): ReleaseManifest | undefined {
+    return this.#admitted?.manifest;
+  }
+
+  /** Which releases of the manifest are admitted. */
+  get accept(): "current" | "supported" | undefined {
+    return this.#admitted?.accept;
+  }
+
+  /** The manifest's release that these claims are of, admitted or not. */
+  releaseOf({ pcrs }: { readonly pcrs: Readonly<Record<number, string>> }): Release | undefined {
+    return this.manifest && releaseOf(this.manifest.releases, pcrs);
   }
 
   /** DER of the root that evidence must begin at, a copy. */
@@ -106,12 +184,38 @@ export class Policy {
 }
 
 /**
- * Makes a policy of the text of a JSON file with the keys of `PolicyOptions`.
+ * Makes a policy of the text of a JSON file with the keys of `PolicyOptions`. Not of one that names a
+ * release manifest: `readPolicyFile` of the client also reads those.
  *
  * @throws SyntaxError, TypeError or RangeError: the file holds no policy.
  */
 export function parsePolicyFile(text: string): Policy {
   return Policy.from(JSON.parse(text) as PolicyOptions);
+}
+
+function checkKeys(options: object, known: ReadonlySet<string>): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new TypeError("policy: expected an object");
+  }
+  for (const key of Object.keys(options)) {
+    if (!known.has(key)) {
+      const names = [...known].join(", ");
+      throw new TypeError(`policy: unknown key ${JSON.stringify(key)}, expected ${names}`);
+    }
+  }
+}
+
+/** Sets to join to those of the releases; one empty set where any deployment will do. */
+function parseDeployments(value: unknown): readonly ReferenceValues[] {
+  if (value === undefined) return [{}];
+  const places = parseReferenceValues(value, false, "deployments");
+  for (const [i, place] of places.entries()) {
+    const other = Object.keys(place).find((key) => key !== "pcr3" && key !== "pcr4");
+    if (other !== undefined) {
+      throw new TypeError(`deployments[${i}].${other}: expected pcr3 and pcr4 only`);
+    }
+  }
+  return places;
 }
 
 function parseFlag(options: Unchecked, key: Key): boolean {

@@ -37,14 +37,15 @@ export const pinnableRegisters: ReadonlyMap<keyof ReferenceValues, number> = new
 export function parseReferenceValues(
   value: unknown,
   requirePcr0: boolean,
+  where = "referenceValues",
 ): readonly ReferenceValues[] {
   if (value === undefined && !requirePcr0) return Object.freeze([]);
   if (!Array.isArray(value)) {
-    throw new TypeError("referenceValues: expected a list of sets of measurements");
+    throw new TypeError(`${where}: expected a list of sets of measurements`);
   }
-  if (value.length === 0) throw new RangeError("referenceValues: expected a set, received none");
+  if (value.length === 0) throw new RangeError(`${where}: expected a set, received none`);
   return Object.freeze(
-    value.map((set: unknown, i) => parseSet(set, `referenceValues[${i}]`, requirePcr0)),
+    value.map((set: unknown, i) => parseSet(set, `${where}[${i}]`, requirePcr0)),
   );
 }
 

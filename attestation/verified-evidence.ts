@@ -9,6 +9,7 @@ import {
   appraiseAge,
   appraiseChallenge,
   appraiseDebug,
+  appraiseManifest,
   appraiseMeasurements,
   appraisePublicKey,
   appraiseUserData,
@@ -95,7 +96,8 @@ export class VerifiedEvidence {
    *    certificate's time: `certificate-expired`, `certificate-not-yet-valid`;
    * 3. the document's signature: `bad-signature`;
    * 4. the ties to one instance: `not-an-enclave`, `instance-mismatch`;
-   * 5. the policy: `debug-enclave`, `measurement-mismatch`;
+   * 5. the policy: `manifest-expired`, `debug-enclave`, `release-revoked`, `release-not-current`,
+   *    `measurement-mismatch`;
    * 6. the challenge: `challenge-mismatch`; age and skew: `stale-evidence`; then the user data
    *    and the length of the public key: `binding-mismatch`.
    *
@@ -117,6 +119,7 @@ export class VerifiedEvidence {
       throw new AttestationError("bad-signature", "the document is not signed by its certificate");
     }
     const verified = new VerifiedEvidence(document, leaf, root, backend);
+    appraiseManifest(policy, nowMs);
     verified.reappraise(policy);
     if (challenge !== undefined) appraiseChallenge(document, challenge);
     appraiseAge(document, policy, nowMs);
@@ -130,10 +133,11 @@ export class VerifiedEvidence {
    * debug and measurements. Not the times: a session may be older than the evidence it began with.
    *
    * @throws AttestationError `untrusted-chain`, `not-an-enclave`, `instance-mismatch`,
-   * `debug-enclave`, `measurement-mismatch`.
+   * `debug-enclave`, `release-revoked`, `release-not-current`, `measurement-mismatch`.
    */
   reappraise(policy: Policy): void {
-    if (!Policy.is(policy)) throw new TypeError("policy: expected what Policy.from gives");
+    if (!Policy.is(policy))
+      throw new TypeError("policy: expected what Policy.from or Policy.fromManifest gives");
     if (!equalBytes(policy.root, this.#root)) {
       throw new AttestationError(
         "untrusted-chain",
@@ -172,7 +176,8 @@ export class VerifiedEvidence {
 function checkArguments(evidence: Uint8Array, options: VerifyOptions, nowMs: number): void {
   const { policy, challenge, userData } = options;
   if (!(evidence instanceof Uint8Array)) throw new TypeError("evidence: expected a Uint8Array");
-  if (!Policy.is(policy)) throw new TypeError("policy: expected what Policy.from gives");
+  if (!Policy.is(policy))
+    throw new TypeError("policy: expected what Policy.from or Policy.fromManifest gives");
   if (challenge !== undefined) {
     if (!(challenge instanceof Uint8Array)) throw new TypeError("challenge: expected a Uint8Array");
     if (challenge.length < minChallengeBytes) {

@@ -38,6 +38,7 @@ describe("the import table", () => {
     ["channel", "export const bytes: Uint8Array = Buffer.alloc(1);"],
     ["attestation", 'import "node:crypto";'],
     ["attestation", 'import "../channel/errors.ts";'],
+    ["attestation", 'import "jose/errors";'],
     ["transport", 'import "../channel/errors.ts";'],
     ["crypto", 'import "@noble/curves/nist.js";'],
     ["services/client", 'import "../enclave/index.ts";'],

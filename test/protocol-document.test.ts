@@ -70,7 +70,7 @@ describe("docs/protocol.md", () => {
   });
 
   it("has every section that the code cites", () => {
-    const sections = new Set(matches(text, /^##+ (?:Appendix )?([0-9A]+(?:\.[0-9]+)?)/gm));
+    const sections = new Set(matches(text, /^##+ (?:Appendix )?([0-9A-Z]+(?:\.[0-9]+)?)/gm));
     const missing = sources.flatMap((path) =>
       matches(source(path), /docs\/protocol\.md((?:,? (?:and |to )?§[0-9A-Z.]+)+)/g)
         .flatMap((citation) => matches(citation, /§([0-9A-Z]+(?:\.[0-9]+)?)/g))

@@ -36,10 +36,13 @@ function resolve(specifier: string, referrer: string): URL {
     readonly exports?: Readonly<Record<string, Exports>>;
   };
   const key = path === undefined ? "." : `./${path}`;
-  const target = specifier.startsWith("#")
-    ? manifest.imports?.[specifier]
-    : manifest.exports?.[key];
-  const file = choose(target);
+  const exported = Object.entries(manifest.exports ?? {}).find(([pattern]) => {
+    const [prefix = "", suffix] = pattern.split("*");
+    return suffix === undefined ? key === pattern : key.startsWith(prefix);
+  });
+  const target = specifier.startsWith("#") ? manifest.imports?.[specifier] : exported?.[1];
+  const star = exported?.[0].includes("*") ? key.slice(exported[0].indexOf("*")) : "";
+  const file = choose(target)?.replace("*", star);
   if (file === undefined) throw new Error(`${specifier} is not there without Node (${referrer})`);
   return new URL(file, folder);
 }
