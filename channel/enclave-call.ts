@@ -147,6 +147,16 @@ export class EnclaveCall implements Sender, InboxEvents {
     if (!this.#isOver) this.#refuse(result, elsewhere);
   }
 
+  /**
+   * Takes `start` back, for a handler elsewhere of which it is certain that it has not seen the call
+   * and never will. False when the call is over or was answered; otherwise `refuse` is due at once.
+   */
+  retract(): boolean {
+    if (this.#isOver || this.#status !== undefined || this.#header !== undefined) return false;
+    this.#isStarted = false;
+    return true;
+  }
+
   /** The handler has returned. */
   release(): void {
     if (this.#isReleased) return;

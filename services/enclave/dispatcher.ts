@@ -10,6 +10,7 @@ import { BaseCall } from "./base-call.ts";
 import type { CallSettings } from "./base-call.ts";
 import { methodsOf } from "./method.ts";
 import type { Method } from "./method.ts";
+import type { RawHandler } from "./raw-handler.ts";
 
 /** Longest part of an unknown method's name that its refusal repeats. */
 const MAX_NAMED = 200;
@@ -25,6 +26,12 @@ const REFUSED: EnclaveCallEvents = {
 export class Dispatcher {
   readonly #methods = new Map<string, Method>();
   readonly #declared = new Set<string>();
+  readonly #rawHandler: RawHandler | undefined;
+
+  /** `rawHandler` gets the calls of all methods that were not added. */
+  constructor(rawHandler?: RawHandler) {
+    this.#rawHandler = rawHandler;
+  }
 
   /**
    * Adds the methods of `service`. Those without a handler answer UNIMPLEMENTED.
@@ -52,6 +59,9 @@ export class Dispatcher {
   /** Starts, or refuses, a call that a session has just opened. Never throws. */
   open(call: OpenCall, header: RequestHeader, settings: CallSettings): EnclaveCallEvents {
     const method = this.#methods.get(header.method);
+    if (method === undefined && this.#rawHandler !== undefined) {
+      return this.#rawHandler(call, header, settings.authContext.evidence);
+    }
     if (method === undefined) {
       const name = header.method.slice(0, MAX_NAMED);
       return refuse(call, `The server does not implement the method ${name}`);

@@ -10,5 +10,7 @@ export type {
 export type { Health, ServingStatus } from "./health.ts";
 export { DEFAULT_LIMITS, type EnclaveLimits } from "./limits.ts";
 export type { Logger } from "./logger.ts";
+export type { OpenCall } from "./open-call.ts";
 export type { EnclaveServerOptions } from "./options.ts";
+export type { RawHandler } from "./raw-handler.ts";
 export { EnclaveServer } from "./server.ts";

@@ -3,5 +3,13 @@ import type { EnclaveCall } from "../../channel/enclave-call.ts";
 
 export type OpenCall = Pick<
   EnclaveCall,
-  "deadlineMs" | "read" | "start" | "sendHeaders" | "sendMessage" | "end" | "refuse" | "release"
+  | "deadlineMs"
+  | "read"
+  | "start"
+  | "sendHeaders"
+  | "sendMessage"
+  | "end"
+  | "refuse"
+  | "retract"
+  | "release"
 >;

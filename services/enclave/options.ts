@@ -7,6 +7,7 @@ import type { Padding } from "../../channel/padding.ts";
 import type { SuiteId } from "../../channel/suite.ts";
 import type { EnclaveLimits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
+import type { RawHandler } from "./raw-handler.ts";
 
 export interface EnclaveServerOptions {
   /**
@@ -32,6 +33,11 @@ export interface EnclaveServerOptions {
   readonly padding?: Padding;
   /** Offers gRPC server reflection, inside the seal. @default false */
   readonly reflection?: boolean;
+  /**
+   * Serves, as bytes, every method that was not added, the health service included: the server adds
+   * none of its own then. @default UNIMPLEMENTED
+   */
+  readonly rawHandler?: RawHandler;
   /** @default JSON lines on stderr */
   readonly logger?: Logger;
   /**

@@ -41,7 +41,7 @@ export class EnclaveServer {
   readonly #options: EnclaveServerOptions;
   readonly #limits: EnclaveLimits;
   readonly #callers: Policy | undefined;
-  readonly #dispatcher = new Dispatcher();
+  readonly #dispatcher: Dispatcher;
   readonly #reflected = new ReflectedServices();
   readonly #listeners: Listener[] = [];
   #starting: Promise<Running> | undefined;
@@ -53,6 +53,7 @@ export class EnclaveServer {
    */
   constructor(options: EnclaveServerOptions = {}) {
     this.#options = options;
+    this.#dispatcher = new Dispatcher(options.rawHandler);
     this.#limits = completeLimits(options.limits);
     const { callers, maxReceiveMessageBytes = 0, maxSendMessageBytes = 0 } = options;
     requireMessageLimit("maxReceiveMessageBytes", maxReceiveMessageBytes);
@@ -129,7 +130,8 @@ export class EnclaveServer {
   async #start(): Promise<Running> {
     const { attester, logger = await stderrLogger(), ...options } = this.#options;
     const evidence = await EvidenceSource.open(attester, this.#callers);
-    if (!this.#dispatcher.has("/grpc.health.v1.Health/Check")) {
+    const hasHealth = this.#dispatcher.has("/grpc.health.v1.Health/Check");
+    if (!hasHealth && options.rawHandler === undefined) {
       this.addService(HealthDescriptor, this.health.handlers);
     }
     if (options.reflection) {

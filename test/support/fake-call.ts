@@ -124,6 +124,13 @@ export class FakeCall implements OpenCall {
     this.#over = true;
   }
 
+  retract(): boolean {
+    if (this.#over || this.header !== undefined) return false;
+    this.did.push("retract");
+    this.#started = false;
+    return true;
+  }
+
   release(): void {
     this.released += 1;
   }
