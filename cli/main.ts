@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { attestCommand } from "./attest.ts";
+import { enclaveCommand } from "./enclave.ts";
 import { inspectCommand } from "./inspect.ts";
 import { proxyCommand } from "./proxy.ts";
 import { sidecarCommand } from "./sidecar.ts";
@@ -15,6 +16,7 @@ const groups: readonly { readonly heading: string; readonly commands: readonly C
     commands: [attestCommand(), verifyCommand(), inspectCommand()],
   },
   { heading: "On the host:", commands: [proxyCommand()] },
+  { heading: "In the enclave:", commands: [enclaveCommand()] },
   { heading: "Beside a client in any language:", commands: [sidecarCommand()] },
 ];
 

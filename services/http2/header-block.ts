@@ -22,6 +22,8 @@ export class MetadataError extends Error {
   override readonly name = "MetadataError";
 }
 
+export const NO_ENTRIES: readonly Entry[] = [];
+
 const KEY = /^[0-9a-z_.-]+$/;
 const TOKEN = /^[0-9A-Za-z_.-]+$/;
 const TEXT = /^[ -~]*$/;

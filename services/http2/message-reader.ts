@@ -2,13 +2,16 @@
  * Cuts the length-prefixed messages of plain gRPC out of HTTP/2 DATA, which may split them at any
  * byte. Keeps no more than has arrived, whatever is announced.
  */
+import type { Readable } from "node:stream";
+
 import { status as Code } from "@grpc/grpc-js";
 
 import type { ByteBudget } from "./byte-budget.ts";
 
 /** Who gets the messages, in order. */
 export interface MessageSink {
-  takeMessage(message: Uint8Array, compressed: boolean): void;
+  /** `onTaken` is called once: when there is room for more, or the call is over. */
+  takeMessage(message: Uint8Array, compressed: boolean, onTaken: () => void): void;
   /** Nothing more can be read, and the call fails. */
   breakOff(code: Code, details: string): void;
 }
@@ -18,6 +21,7 @@ const PREFIX_BYTES = 5;
 const VIEW_SHARE = 0.5;
 
 export class MessageReader {
+  readonly #stream: Pick<Readable, "isPaused" | "pause" | "resume">;
   readonly #maxBytes: number;
   readonly #budget: ByteBudget;
   readonly #sink: MessageSink;
@@ -27,10 +31,21 @@ export class MessageReader {
   #parts: Uint8Array[] | undefined;
   #partBytes = 0;
   #missingBytes = 0;
+  /** Messages for which the sink had no room yet. */
+  #untaken = 0;
   #isBroken = false;
 
-  /** `maxBytes`: of a message as it travels; -1 for any. */
-  constructor(maxBytes: number, budget: ByteBudget, sink: MessageSink) {
+  /**
+   * The stream is paused while the sink has no room; who reads it hands its bytes to `read`.
+   * `maxBytes`: of a message as it travels; -1 for any.
+   */
+  constructor(
+    stream: Pick<Readable, "isPaused" | "pause" | "resume">,
+    maxBytes: number,
+    budget: ByteBudget,
+    sink: MessageSink,
+  ) {
+    this.#stream = stream;
     this.#maxBytes = maxBytes < 0 ? Infinity : maxBytes;
     this.#budget = budget;
     this.#sink = sink;
@@ -84,7 +99,7 @@ export class MessageReader {
       const text = `a message has ${length} bytes, more than the ${this.#maxBytes} that pass here`;
       this.#break(Code.RESOURCE_EXHAUSTED, text);
     } else if (length === 0) {
-      this.#sink.takeMessage(EMPTY, flag === 1);
+      this.#hand(EMPTY, flag === 1);
     } else {
       this.#isCompressed = flag === 1;
       this.#missingBytes = length;
@@ -108,10 +123,21 @@ export class MessageReader {
       this.#budget.release(this.#partBytes);
       this.#partBytes = 0;
       this.#parts = undefined;
-      this.#sink.takeMessage(message, this.#isCompressed);
+      this.#hand(message, this.#isCompressed);
     }
     return start + part.length;
   }
+
+  #hand(message: Uint8Array, compressed: boolean): void {
+    this.#untaken += 1;
+    this.#sink.takeMessage(message, compressed, this.#taken);
+    if (this.#untaken > 0) this.#stream.pause();
+  }
+
+  readonly #taken = (): void => {
+    this.#untaken -= 1;
+    if (this.#untaken === 0 && this.#stream.isPaused()) this.#stream.resume();
+  };
 
   #break(code: Code, details: string): void {
     this.drop();

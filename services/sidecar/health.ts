@@ -68,9 +68,11 @@ export class Health {
   #readService(stream: ServerHttp2Stream, onService: (service: string) => void): void {
     const chunks: Buffer[] = [];
     let service: string | undefined;
-    const reader = new MessageReader(MAX_REQUEST_BYTES, new ByteBudget(MAX_REQUEST_BYTES), {
-      takeMessage: (message, compressed) => {
+    const budget = new ByteBudget(MAX_REQUEST_BYTES);
+    const reader = new MessageReader(stream, MAX_REQUEST_BYTES, budget, {
+      takeMessage: (message, compressed, onTaken) => {
         service ??= compressed ? UNKNOWN_SERVICE : serviceOf(message);
+        onTaken();
       },
       breakOff: () => {
         service ??= UNKNOWN_SERVICE;

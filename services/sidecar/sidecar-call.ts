@@ -49,8 +49,6 @@ export class SidecarCall implements CallReceiver, MessageSink {
   readonly #sealed: SealedCall;
   readonly #reader: MessageReader;
   readonly #writer: MessageWriter;
-  /** Messages of the request for which there was no room yet. */
-  #untaken = 0;
   #trailers: OutgoingHttpHeaders | undefined;
   #isOver = false;
 
@@ -62,7 +60,7 @@ export class SidecarCall implements CallReceiver, MessageSink {
     this.#stream = stream;
     this.#calls = context.calls;
     this.#sealed = context.channel.createRawCall({ method, authority, encoding, deadlineMs }, this);
-    this.#reader = new MessageReader(context.maxMessageBytes, context.budget, this);
+    this.#reader = new MessageReader(stream, context.maxMessageBytes, context.budget, this);
     this.#writer = new MessageWriter(stream, context.budget, () => this.#sealed.read());
   }
 
@@ -86,11 +84,8 @@ export class SidecarCall implements CallReceiver, MessageSink {
 
   // What the client sends.
 
-  takeMessage(message: Uint8Array, compressed: boolean): void {
-    if (this.#isOver) return;
-    this.#untaken += 1;
-    this.#sealed.send(message, compressed, this.#taken);
-    if (this.#untaken > 0) this.#stream.pause();
+  takeMessage(message: Uint8Array, compressed: boolean, onTaken: () => void): void {
+    this.#sealed.send(message, compressed, onTaken);
   }
 
   breakOff(code: Code, details: string): void {
@@ -138,11 +133,6 @@ export class SidecarCall implements CallReceiver, MessageSink {
   get #isGone(): boolean {
     return this.#stream.destroyed || this.#stream.closed;
   }
-
-  readonly #taken = (): void => {
-    this.#untaken -= 1;
-    if (this.#untaken === 0 && this.#stream.isPaused()) this.#stream.resume();
-  };
 
   #requestEnded(): void {
     // A reset ends the readable side too; it must not look like a finished request.

@@ -17,6 +17,7 @@ import type { Socket } from "node:net";
 import { type ChannelCredentials, type ChannelOptions, status as Code } from "@grpc/grpc-js";
 
 import { formatAddress, parseAddress } from "../../transport/address.ts";
+import { isLocal } from "../../transport/local-address.ts";
 import { listen, type Listener } from "../../transport/listen.ts";
 import {
   AttestedChannel,
@@ -38,7 +39,7 @@ import { addStatus, answerOnly, responseBlock } from "./answer.ts";
 import { Health } from "./health.ts";
 import { completeLimits, type SidecarLimits } from "./limits.ts";
 import { type Logger, silentLogger } from "./logger.ts";
-import { isLocal } from "./loopback.ts";
+
 import { type CallContext, type CallRequest, SidecarCall } from "./sidecar-call.ts";
 
 /** How clients are let in; PEM texts. */

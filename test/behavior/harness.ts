@@ -1,5 +1,6 @@
 /** What the behaviour suite needs of a way between a client and its handlers. */
 import type * as grpc from "@grpc/grpc-js";
+import type { Forwarder } from "../support/forwarder.ts";
 import type { Ledger } from "./ledger.ts";
 import type { BehaviorClient } from "./service.ts";
 
@@ -14,6 +15,16 @@ export interface Link {
   /** Cuts every connection and takes no new one. */
   down(): Promise<void>;
   up(): Promise<void>;
+}
+
+/** A hop that goes through a forwarder. */
+export function linkOf(name: string, forwarder: Forwarder): Link {
+  return {
+    name,
+    cut: () => forwarder.cut(),
+    down: () => forwarder.down(),
+    up: () => forwarder.up(),
+  };
 }
 
 /** One way between stubs and handlers, running. */

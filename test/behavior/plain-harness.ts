@@ -2,10 +2,10 @@
 import * as grpc from "@grpc/grpc-js";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
-import { type Harness, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { type Harness, linkOf, MESSAGE_LIMIT_BYTES } from "./harness.ts";
 import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
-import { BehaviorClient, behaviorDefinition } from "./service.ts";
+import { BehaviorClient, behaviorDefinition, plainOptions } from "./service.ts";
 
 export async function startPlain(): Promise<Harness> {
   const ledger = new Ledger();
@@ -22,22 +22,13 @@ export async function startPlain(): Promise<Harness> {
   const forwarder = await Forwarder.start({ host: "127.0.0.1", port });
   return {
     ledger,
-    links: [
-      {
-        name: "connection",
-        cut: () => forwarder.cut(),
-        down: () => forwarder.down(),
-        up: () => forwarder.up(),
-      },
-    ],
+    links: [linkOf("connection", forwarder)],
     client: (interceptors) =>
-      new BehaviorClient(`127.0.0.1:${forwarder.port}`, grpc.credentials.createInsecure(), {
-        interceptors: [...(interceptors ?? [])],
-        "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES,
-        "grpc.use_local_subchannel_pool": 1,
-        "grpc.initial_reconnect_backoff_ms": 100,
-        "grpc.max_reconnect_backoff_ms": 200,
-      }),
+      new BehaviorClient(
+        `127.0.0.1:${forwarder.port}`,
+        grpc.credentials.createInsecure(),
+        plainOptions(interceptors),
+      ),
     async close() {
       await forwarder.down();
       server.forceShutdown();

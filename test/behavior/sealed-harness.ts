@@ -11,7 +11,7 @@ import { startProxy } from "../../services/proxy/index.ts";
 import { SILENT } from "../support/enclave.ts";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
-import { type Harness, type Link, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { type Harness, linkOf, MESSAGE_LIMIT_BYTES } from "./harness.ts";
 import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
 import { BehaviorClient, behaviorDefinition } from "./service.ts";
@@ -78,14 +78,5 @@ export async function startSealed({ tls = false, ...options }: Variant = {}): Pr
       await server.close();
       rmSync(folder, { recursive: true });
     },
-  };
-}
-
-function linkOf(name: string, forwarder: Forwarder): Link {
-  return {
-    name,
-    cut: () => forwarder.cut(),
-    down: () => forwarder.down(),
-    up: () => forwarder.up(),
   };
 }

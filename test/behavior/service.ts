@@ -20,6 +20,8 @@ import {
   serviceDefinition,
 } from "../../services/grpc/service-definition.ts";
 
+import { MESSAGE_LIMIT_BYTES } from "./harness.ts";
+
 /** A payload as a test writes it: only the fields that matter. */
 export type PayloadInit = MessageInitShape<typeof PayloadSchema>;
 
@@ -68,3 +70,14 @@ export const BehaviorClient = grpc.makeGenericClientConstructor(
   credentials: grpc.ChannelCredentials,
   options?: grpc.ClientOptions,
 ) => BehaviorClient;
+
+/** Options of a client without a channel of ours: on a connection of its own, found again soon. */
+export function plainOptions(interceptors: readonly grpc.Interceptor[] = []): grpc.ClientOptions {
+  return {
+    interceptors: [...interceptors],
+    "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 200,
+  };
+}

@@ -10,10 +10,10 @@ import { startSidecar } from "../../services/sidecar/index.ts";
 import { SILENT } from "../support/enclave.ts";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
-import { type Harness, type Link, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { type Harness, linkOf, MESSAGE_LIMIT_BYTES } from "./harness.ts";
 import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
-import { BehaviorClient, behaviorDefinition } from "./service.ts";
+import { BehaviorClient, behaviorDefinition, plainOptions } from "./service.ts";
 
 export async function startThroughSidecar(): Promise<Harness> {
   const folder = mkdtempSync(join(tmpdir(), "sidecar-"));
@@ -41,13 +41,11 @@ export async function startThroughSidecar(): Promise<Harness> {
     ledger,
     links: [linkOf("client to sidecar", front), linkOf("proxy to enclave", back)],
     client: (interceptors) =>
-      new BehaviorClient(`127.0.0.1:${front.port}`, grpc.credentials.createInsecure(), {
-        interceptors: [...(interceptors ?? [])],
-        "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES,
-        "grpc.use_local_subchannel_pool": 1,
-        "grpc.initial_reconnect_backoff_ms": 100,
-        "grpc.max_reconnect_backoff_ms": 200,
-      }),
+      new BehaviorClient(
+        `127.0.0.1:${front.port}`,
+        grpc.credentials.createInsecure(),
+        plainOptions(interceptors),
+      ),
     async close() {
       await front.down();
       await sidecar.close(0);
@@ -56,14 +54,5 @@ export async function startThroughSidecar(): Promise<Harness> {
       await server.close();
       rmSync(folder, { recursive: true });
     },
-  };
-}
-
-function linkOf(name: string, forwarder: Forwarder): Link {
-  return {
-    name,
-    cut: () => forwarder.cut(),
-    down: () => forwarder.down(),
-    up: () => forwarder.up(),
   };
 }

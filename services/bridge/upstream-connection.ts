@@ -1,0 +1,134 @@
+/**
+ * One HTTP/2 connection to the application. It counts its streams itself: Node queues those beyond
+ * the application's limit without a word.
+ */
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  type OutgoingHttpHeaders,
+} from "node:http2";
+
+import { type Address, formatAddress } from "../../transport/address.ts";
+import { dial } from "../../transport/dial.ts";
+import { TransportError } from "../../transport/errors.ts";
+import {
+  MAX_HEADER_BYTES,
+  MAX_HEADER_FIELDS,
+  MAX_SENT_HEADER_BYTES,
+  WINDOW_BYTES,
+} from "../http2/settings.ts";
+
+/** Until an attempt, with HTTP/2's greeting, fails. */
+const DIAL_TIMEOUT_MS = 10_000;
+
+/** A connection whose greeting has arrived, until `onGone`. */
+export class UpstreamConnection {
+  readonly #session: ClientHttp2Session;
+  #streams = 0;
+
+  private constructor(session: ClientHttp2Session, onGone: () => void) {
+    this.#session = session;
+    let isGone = false;
+    const gone = (): void => {
+      if (!isGone) onGone();
+      isGone = true;
+    };
+    session.on("error", gone).on("goaway", gone).on("close", gone);
+  }
+
+  /**
+   * Dials and waits for the application's SETTINGS. `onGone` is called once, when the connection
+   * takes no more calls; those that it has may go on.
+   *
+   * @throws TransportError `unreachable`, `timeout`, `closed`.
+   */
+  static async open(
+    address: Address,
+    signal: AbortSignal,
+    onGone: (connection: UpstreamConnection) => void,
+  ): Promise<UpstreamConnection> {
+    const socket = await dial(address, { timeoutMs: DIAL_TIMEOUT_MS, signal });
+    const session = connect("http://application", {
+      createConnection: () => socket,
+      maxSessionMemory: Number.MAX_SAFE_INTEGER,
+      maxHeaderListPairs: MAX_HEADER_FIELDS,
+      maxSendHeaderBlockLength: MAX_SENT_HEADER_BYTES,
+      settings: {
+        enablePush: false,
+        initialWindowSize: WINDOW_BYTES,
+        maxHeaderListSize: MAX_HEADER_BYTES,
+      },
+    });
+    session.once("connect", () => session.setLocalWindowSize(WINDOW_BYTES));
+    try {
+      await greeting(formatAddress(address), session, signal);
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+    const connection: UpstreamConnection = new UpstreamConnection(session, () =>
+      onGone(connection),
+    );
+    return connection;
+  }
+
+  /** Calls that are open on it. */
+  get streams(): number {
+    return this.#streams;
+  }
+
+  /** Whether the application takes one more call on it now. */
+  get hasRoom(): boolean {
+    return this.#streams < (this.#session.remoteSettings.maxConcurrentStreams ?? 0xffff_ffff);
+  }
+
+  /** Whether the connection is lost, and its calls with it. */
+  get isLost(): boolean {
+    return this.#session.destroyed;
+  }
+
+  /** @throws Error when the connection takes no more calls, or for an illegal header block. */
+  request(headers: OutgoingHttpHeaders, signal: AbortSignal): ClientHttp2Stream {
+    const stream = this.#session.request(headers, { endStream: false, signal });
+    this.#streams += 1;
+    stream.once("close", () => {
+      this.#streams -= 1;
+    });
+    return stream;
+  }
+
+  /** Closes when the last call has ended. */
+  close(): void {
+    this.#session.close();
+  }
+}
+
+async function greeting(
+  address: string,
+  session: ClientHttp2Session,
+  signal: AbortSignal,
+): Promise<void> {
+  const fail = (code: "closed" | "timeout", what: string): TransportError =>
+    new TransportError(code, `${address} ${what}`);
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(fail("timeout", `sent no HTTP/2 SETTINGS within ${DIAL_TIMEOUT_MS} ms`));
+    }, DIAL_TIMEOUT_MS);
+    const onAbort = (): void => reject(fail("closed", "was given up"));
+    signal.addEventListener("abort", onAbort, { once: true });
+    session.on("error", (error: Error) => {
+      reject(fail("closed", `speaks no HTTP/2: ${error.message}`));
+    });
+    session.once("close", () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      reject(fail("closed", "closed without HTTP/2 SETTINGS"));
+    });
+    session.once("remoteSettings", () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    });
+  });
+}
