@@ -35,6 +35,8 @@ export class EnclaveCall implements Sender, InboxEvents {
   readonly #owner: EnclaveCallOwner;
   readonly #sentMs: number;
   readonly #timeoutMs: number;
+  /** What the request's metadata takes, while the call is open. */
+  readonly #headerBytes: number;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
   #events: EnclaveCallEvents | undefined;
@@ -47,8 +49,16 @@ export class EnclaveCall implements Sender, InboxEvents {
   #isOver = false;
   #heldBytes = 0;
 
-  constructor(host: CallHost, owner: EnclaveCallOwner, id: number, header: RequestHeader) {
+  /** `headerBytes`: how long the OPEN was. */
+  constructor(
+    host: CallHost,
+    owner: EnclaveCallOwner,
+    id: number,
+    header: RequestHeader,
+    headerBytes: number,
+  ) {
     this.id = id;
+    this.#headerBytes = headerBytes;
     this.deadlineMs =
       header.timeoutMs === 0 ? Infinity : host.startMs + header.sentMs + header.timeoutMs;
     this.#host = host;
@@ -62,6 +72,7 @@ export class EnclaveCall implements Sender, InboxEvents {
   /** Who is told of the call from now on; once, by the session. */
   attach(events: EnclaveCallEvents): void {
     this.#events = events;
+    this.#recharge();
   }
 
   get queuedBytes(): number {
@@ -285,7 +296,8 @@ export class EnclaveCall implements Sender, InboxEvents {
   }
 
   #recharge(): void {
-    const held = this.#inbox.heldBytes + this.#outbox.queuedBytes;
+    const queued = this.#inbox.heldBytes + this.#outbox.queuedBytes;
+    const held = this.#isOver ? 0 : this.#headerBytes + queued;
     if (held === this.#heldBytes) return;
     this.#host.charge(held - this.#heldBytes);
     this.#heldBytes = held;

@@ -101,7 +101,7 @@ export class EnclaveCalls implements CallTable, EnclaveCallOwner {
     const header = parseRequestHeader(body);
     this.#lastId = callId;
     if (callId > this.#goawayLast) return;
-    const call = new EnclaveCall(this.#host, this, callId, header);
+    const call = new EnclaveCall(this.#host, this, callId, header, body.length);
     const isFull = this.#counted >= this.#maxCalls || this.#isTight();
     this.#counted += 1;
     this.#calls.set(callId, call);

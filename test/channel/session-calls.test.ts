@@ -430,6 +430,23 @@ describe("memory in the enclave", () => {
     assert.equal(budget.heldBytes, 0);
   });
 
+  it("counts the metadata of the calls that are open", () => {
+    const budget = new Budget(1_000_000);
+    const pair = createPair({ budget });
+    const metadata = [{ key: "k", value: new Uint8Array(60_000) }];
+    const events = {
+      onHeaders: () => undefined,
+      onMessage: () => undefined,
+      onEnd: () => undefined,
+    };
+    const call = pair.client.session.open({ method: "/a/B", metadata }, events);
+    pair.flush();
+    assert.ok(budget.heldBytes > 60_000);
+    call.cancel();
+    pair.flush();
+    assert.equal(budget.heldBytes, 0);
+  });
+
   it("a reader that reads nothing is sent no more than was granted", () => {
     const pair = createPair({ clientCredit: 50_000 });
     openCall(pair, [], { read: false });
