@@ -3,6 +3,10 @@ import { pinnableRegisters } from "../attestation/reference-values.ts";
 import type { Policy, VerifiedEvidence } from "../services/client/index.ts";
 import type { StatedPolicy } from "./policy-file.ts";
 
+/** Said of evidence that no image was compared with. */
+export const NOT_COMPARED =
+  "MEASUREMENTS NOT COMPARED (--policy): any image of any owner would pass";
+
 /** The registers of the set of reference values that the evidence matches. */
 export function comparedRegisters(
   policy: Policy,
@@ -29,8 +33,6 @@ export function appraisalNotes(
     ...(options.insecureTestRoot === undefined
       ? []
       : ["SIMULATED, or at least NOT AWS'S ROOT: whoever made it can make any evidence"]),
-    ...(comparedRegisters(policy, evidence).has(0)
-      ? []
-      : ["MEASUREMENTS NOT COMPARED (--policy): any image of any owner would pass"]),
+    ...(comparedRegisters(policy, evidence).has(0) ? [] : [NOT_COMPARED]),
   ];
 }

@@ -13,16 +13,31 @@ export function formatTable(rows: readonly Row[]): string {
 
 /** A value as indented JSON, in ASCII. */
 export function formatJson(value: unknown): string {
-  return `${JSON.stringify(value, null, 2).replaceAll(
-    /[\u007f-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  )}\n`;
+  const text = JSON.stringify(value, null, 2).replaceAll(/[\u007f-\uffff]/g, (unit) =>
+    escaped(unit.charCodeAt(0)),
+  );
+  return `${text}\n`;
+}
+
+/** A value as indented JSON in which only what could steer a terminal is escaped. */
+export function formatDocument(value: unknown): string {
+  const text = JSON.stringify(value, null, 2).replaceAll(
+    /[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu,
+    (character) =>
+      Array.from({ length: character.length }, (_, i) => escaped(character.charCodeAt(i))).join(""),
+  );
+  return `${text}\n`;
 }
 
 /** Invariant: text of strangers cannot steer a terminal; what is not a plain character is escaped. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replaceAll(
     /[\p{C}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
   );
+}
+
+/** A UTF-16 unit as JSON escapes it. */
+function escaped(unit: number): string {
+  return `\\u${unit.toString(16).padStart(4, "0")}`;
 }

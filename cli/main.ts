@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { attestCommand } from "./attest.ts";
+import { callCommand } from "./call.ts";
 import { enclaveCommand } from "./enclave.ts";
 import { inspectCommand } from "./inspect.ts";
 import { proxyCommand } from "./proxy.ts";
@@ -15,6 +16,7 @@ const groups: readonly { readonly heading: string; readonly commands: readonly C
     heading: "Look at an enclave:",
     commands: [attestCommand(), verifyCommand(), inspectCommand()],
   },
+  { heading: "Use an enclave:", commands: [callCommand()] },
   { heading: "On the host:", commands: [proxyCommand()] },
   { heading: "In the enclave:", commands: [enclaveCommand()] },
   { heading: "Beside a client in any language:", commands: [sidecarCommand()] },
@@ -31,7 +33,7 @@ const program = new Command("sealrpc")
   .helpCommand(false)
   .addHelpText(
     "after",
-    "\nExit status: 0 good, 1 refused or failed, 2 wrong usage or a bad policy.",
+    "\nExit status: 0 good, 1 refused or failed, 2 wrong usage or a bad policy; `call` has more.",
   );
 for (const { heading, commands } of groups) {
   program.commandsGroup(heading);

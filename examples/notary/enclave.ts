@@ -5,6 +5,8 @@
  *     node enclave.js --listen vsock:any:5000
  *     node enclave.js --listen unix:/tmp/enclave.sock --attester simulator --write-policy policy.json
  *
+ * With --reflection, `sealrpc call` and grpcurl need no .proto file.
+ *
  * The second line is for a machine without an enclave: what it attests to proves nothing, and only
  * clients with the policy that it writes believe it.
  */
@@ -28,10 +30,14 @@ async function main(): Promise<void> {
       listen: { type: "string", default: "vsock:any:5000" },
       attester: { type: "string", default: "nsm" },
       "write-policy": { type: "string" },
+      reflection: { type: "boolean", default: false },
     },
   });
   const attester = await attesterNamed(values.attester, values["write-policy"]);
-  const server = new EnclaveServer(attester === undefined ? {} : { attester });
+  const server = new EnclaveServer({
+    reflection: values.reflection,
+    ...(attester === undefined ? {} : { attester }),
+  });
   server.addService(NotaryService, createNotary());
   const address = await server.listen(values.listen);
   console.error(`notary listening on ${address}`);
