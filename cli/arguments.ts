@@ -19,3 +19,13 @@ export function count(text: string): number {
   }
   return Number(text);
 }
+
+/** A time, as milliseconds since the epoch. */
+export function time(text: string): number {
+  const iso = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
+  const timeMs = /^\d+$/.test(text) ? Number(text) : iso.test(text) ? Date.parse(text) : NaN;
+  if (Number.isNaN(new Date(timeMs).getTime())) {
+    throw new InvalidArgumentError("Expected milliseconds, or 2026-05-21T15:07:37Z.");
+  }
+  return timeMs;
+}

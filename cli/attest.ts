@@ -12,6 +12,7 @@ import { evidenceFacts, evidenceRows } from "./evidence-report.ts";
 import { formatJson, formatTable, type Row } from "./facts.ts";
 import { outerCredentials, type TlsFlags } from "./outer-credentials.ts";
 import { readPolicy } from "./policy-file.ts";
+import { releaseFacts, releaseRows } from "./release-report.ts";
 
 interface Flags extends TlsFlags {
   readonly policy?: string;
@@ -71,11 +72,17 @@ async function attest(target: string, flags: Flags, command: Command): Promise<v
   for (const note of notes) console.error(`sealrpc: ${note}`);
   process.stdout.write(
     flags.json === true
-      ? formatJson({ verdict: "verified", notes, ...evidenceFacts(evidence) })
+      ? formatJson({
+          verdict: "verified",
+          notes,
+          ...releaseFacts(policy, evidence),
+          ...evidenceFacts(evidence),
+        })
       : formatTable([
           ["verdict", "verified: a session with this enclave can be opened"],
           ...notes.map((note): Row => ["but", note]),
           ["", ""],
+          ...releaseRows(policy, evidence),
           ...evidenceRows(evidence, comparedRegisters(policy, evidence)),
         ]),
   );

@@ -7,6 +7,7 @@ import { callCommand } from "./call.ts";
 import { enclaveCommand } from "./enclave.ts";
 import { inspectCommand } from "./inspect.ts";
 import { proxyCommand } from "./proxy.ts";
+import { releaseCommand } from "./release.ts";
 import { sidecarCommand } from "./sidecar.ts";
 import { verifyCommand } from "./verify.ts";
 
@@ -19,6 +20,7 @@ const groups: readonly { readonly heading: string; readonly commands: readonly C
   { heading: "Use an enclave:", commands: [callCommand()] },
   { heading: "On the host:", commands: [proxyCommand()] },
   { heading: "In the enclave:", commands: [enclaveCommand()] },
+  { heading: "Publish a service:", commands: [releaseCommand()] },
   { heading: "Beside a client in any language:", commands: [sidecarCommand()] },
 ];
 
@@ -39,7 +41,7 @@ for (const { heading, commands } of groups) {
   program.commandsGroup(heading);
   for (const command of commands) program.addCommand(command);
 }
-for (const command of [program, ...program.commands]) {
+for (const command of withSubcommands(program)) {
   command.exitOverride().showHelpAfterError("(--help shows what is possible)");
 }
 
@@ -47,6 +49,10 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+}
+
+function withSubcommands(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 /** Says what failed, in one line, and gives the exit status for it. */

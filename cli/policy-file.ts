@@ -1,7 +1,9 @@
 /** The policy of a command that opens sessions: from a file, or none that names an image. */
 import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Command } from "commander";
 import { Policy, type PolicyOptions } from "../services/client/index.ts";
+import { policyOfFile } from "../services/client/policy-file.ts";
 
 /** A policy, and what it was made of. */
 export interface StatedPolicy {
@@ -12,18 +14,30 @@ export interface StatedPolicy {
 /**
  * The policy in `file`; without a file, the one that admits any image of a genuine enclave. A file
  * that holds no policy ends the command with exit status 2.
+ *
+ * @throws AttestationError for a release manifest that is refused, and what node:fs throws.
  */
 export async function readPolicy(
   file: string | undefined,
   command: Command,
 ): Promise<StatedPolicy> {
-  const text = file === undefined ? undefined : await readFile(file, "utf8");
-  try {
-    const options =
-      text === undefined ? { insecureAnyMeasurement: true } : (JSON.parse(text) as PolicyOptions);
+  if (file === undefined) {
+    const options = { insecureAnyMeasurement: true };
     return { policy: Policy.from(options), options };
-  } catch (error) {
-    const where = file === undefined ? "" : `${file}: `;
-    return command.error(`error: ${where}${(error as Error).message}`, { exitCode: 2 });
   }
+  const text = await readFile(file, "utf8");
+  try {
+    const options = JSON.parse(text) as PolicyOptions;
+    return { policy: await policyOfFile(options, dirname(file)), options };
+  } catch (error) {
+    return usageError(command, file, error);
+  }
+}
+
+/** Ends the command with exit status 2 for what the user wrote wrong; throws every other error. */
+export function usageError(command: Command, file: string, error: unknown): never {
+  const isUsage =
+    error instanceof SyntaxError || error instanceof TypeError || error instanceof RangeError;
+  if (!isUsage) throw error;
+  return command.error(`error: ${file}: ${error.message}`, { exitCode: 2 });
 }

@@ -9,6 +9,7 @@ import {
   VerifiedEvidence,
 } from "../attestation/index.ts";
 import { pinnableRegisters } from "../attestation/reference-values.ts";
+import { time } from "./arguments.ts";
 import { readEvidence } from "./evidence-file.ts";
 import { evidenceFacts, evidenceRows, formatTime } from "./evidence-report.ts";
 import { formatJson, formatTable, type Row } from "./facts.ts";
@@ -157,15 +158,6 @@ function omissionsOf(flags: Flags, debug: boolean): readonly string[] {
       ? ["PCR0 (--pcr 0=HEX): the image as a whole was not compared"]
       : []),
   ];
-}
-
-function time(text: string): number {
-  const iso = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/;
-  const timeMs = /^\d+$/.test(text) ? Number(text) : iso.test(text) ? Date.parse(text) : NaN;
-  if (Number.isNaN(new Date(timeMs).getTime())) {
-    throw new InvalidArgumentError("Expected milliseconds, or 2026-05-21T15:07:37Z.");
-  }
-  return timeMs;
 }
 
 function challenge(text: string): Uint8Array {
