@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from grpc import StatusCode
 
-from sealrpc import AttestationError, Policy, SealrpcError, keys
+from sealrpc import AttestationError, ChannelError, Policy, SealrpcError, keys
 from sealrpc.evidence import verify
 from sealrpc.handshake import ClientHandshake, Established
 from sealrpc.messages import (
@@ -217,8 +218,10 @@ def records(case: Case) -> None:
             same("record", sealer.seal(kind, content, 0, "none"), step["record"])
 
 
-def session_of(case: Case, credit: int = 262_144) -> Session:
-    """A session of which the vectors give the traffic secrets, with its clock at 0."""
+def session_of(
+    case: Case, credit: int = 262_144, clock: Callable[[], float] = lambda: 0
+) -> Session:
+    """A session of which the vectors give the traffic secrets."""
     established = Established(
         suite=case.get("suite", 1),
         send_secret=hexed(case.get("clientSecret", "01" * 32)),
@@ -229,7 +232,7 @@ def session_of(case: Case, credit: int = 262_144) -> Session:
         claims=StandIn(b"", b""),
         params=EnclaveParams(),
     )
-    return Session(established, lambda: 0, "none")
+    return Session(established, clock, "none")
 
 
 @checks("frame-rules")
@@ -248,6 +251,39 @@ def frame_rules(case: Case) -> None:
         same("session", session.is_over, True)
     assert session.error
     raise session.error
+
+
+@checks("call-ends")
+def call_ends(case: Case) -> None:
+    now = 0.0
+    session = session_of(case, clock=lambda: now)
+    sealer = Sealer(1, b"\2" * 32, 0)
+    deadline = case["deadlineMs"] / 1000 if "deadlineMs" in case else None
+    call = Call("/test.Service/Method", deadline=deadline)
+    session.begin(call)
+    if case["sealed"]:
+        session.next_record()
+    for step in case["steps"]:
+        if "clockMs" in step:
+            now = step["clockMs"] / 1000
+            session.tick()
+        elif step.get("application") == "cancels":
+            session.cancel(call, StatusCode.CANCELLED, "")
+        elif "application" in step:
+            session.fail(ChannelError("session-expired", "the policy changed", 5))
+        elif "stream" in step:
+            session.truncate()
+        elif "garbage" in step:
+            session.receive(hexed(step["garbage"]))
+        else:
+            kind = RecordType[step.get("record", "frames").upper()]
+            content = step.get("frames", step.get("content", ""))
+            session.receive(sealer.seal(kind, hexed(content), now))
+    assert call.ending
+    same("status", call.ending.status.value[0], case["status"])
+    same("outcome", call.ending.outcome, case["outcome"])
+    if call.ending.code:
+        raise SealrpcError(call.ending.code, call.ending.details)
 
 
 @checks("call-records")

@@ -191,7 +191,7 @@ class Connection:
             while (message := await self._outer.read()) is not aio.EOF:
                 number, record = unwrap(message)
                 if number != RECORD:
-                    raise ChannelError("malformed-handshake", "a message out of order", 1)
+                    raise ChannelError("malformed-handshake", "a message out of order")
                 self.session.receive(record)
             self.session.truncate()
         except (aio.AioRpcError, aio.UsageError):
@@ -234,11 +234,9 @@ class SealedCall:
         call.changed = self._changed_now
         self._timer: asyncio.TimerHandle | None = None
         if call.deadline is not None:
-            left = max(0, call.deadline - time.monotonic())
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(
-                left, self._end, StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"
-            )
+            # A loop may wake a timer a little early.
+            left = max(0, call.deadline - time.monotonic()) + 0.001
+            self._timer = asyncio.get_running_loop().call_later(left, self._expire)
         self._feeder = asyncio.ensure_future(self._feed(*requests))
         self._answer = None if streams_responses else asyncio.ensure_future(self._single())
 
@@ -329,6 +327,12 @@ class SealedCall:
             self._changed.clear()
             await self._changed.wait()
         return self._call.ending
+
+    def _expire(self) -> None:
+        if self._session:
+            self._session.tick()
+        else:
+            self._end(StatusCode.DEADLINE_EXCEEDED, "the deadline is over")
 
     def _end(self, status: StatusCode, details: str) -> bool:
         if self._call.ending:

@@ -162,10 +162,10 @@ def unwrap(message: bytes) -> tuple[int, bytes]:
     code = "malformed-record" if is_record else "malformed-handshake"
     reader = _Reader(message)
     try:
-        number, wire_type = divmod(reader.varint(), 8)
+        number, wire_type = divmod(reader.take(1)[0], 8)
         if wire_type != _BYTES or number not in (HELLO, FINISH, RECORD):
             raise ValueError(f"field {number} of wire type {wire_type}")
-        length = reader.varint()
+        length = reader.varint(max_bytes=4)
         if is_record and length > MAX_RECORD_BYTES:
             raise ChannelError("record-too-large", f"a record of {length} bytes is announced")
         body = reader.take(length)
@@ -218,14 +218,16 @@ class _Reader:
         self._at = end
         return taken
 
-    def varint(self) -> int:
+    def varint(self, max_bytes: int = 10) -> int:
         value = 0
-        for shift in range(0, 70, 7):
+        for shift in range(0, 7 * max_bytes, 7):
             byte = self.take(1)[0]
             value |= (byte & 0x7F) << shift
+            if byte < 0x80 and value >= 2**53:
+                break
             if byte < 0x80:
                 return value
-        raise ValueError("a number is too long")
+        raise ValueError("a number is too large")
 
     def varints(self) -> list[int]:
         values = []

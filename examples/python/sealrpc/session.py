@@ -55,7 +55,7 @@ _OF_SESSION = (FrameType.PING, FrameType.PONG, FrameType.GOAWAY)
 _OF_CLIENT = (FrameType.OPEN, FrameType.CANCEL)
 _ELSEWHERE = (4, 8, 14)  # DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
 _REFUSED_WITH = {ELSEWHERE: _ELSEWHERE, 0: (*_ELSEWHERE, 12)}  # and UNIMPLEMENTED
-_STATE, _CREDIT = 2, 3
+_STATE, _CREDIT, _LIMIT = 2, 3, 4
 _KEY = re.compile(r"[0-9a-z_.-]+")
 _RESERVED = {"grpc-timeout", "grpc-encoding", "grpc-status", "grpc-message", "te", "content-type"}
 
@@ -161,7 +161,7 @@ class Session:
 
     def begin(self, call: Call) -> None:
         if not self.takes_calls:
-            return self._finish(call, _unavailable("draining", "the session takes no calls"))
+            return self._finish(call, _unsealed("the session takes no calls"))
         self._waiting.append(call)
         self.changed()
 
@@ -194,7 +194,7 @@ class Session:
         """Takes no more calls, and sends `end` when the open ones are over."""
         self._closing = True
         for call in list(self._waiting):
-            self._finish(call, _unavailable("draining", "the session was closed"))
+            self._finish(call, _unsealed("the session takes no more calls"))
         self.changed()
 
     # What the outer stream does.
@@ -228,9 +228,10 @@ class Session:
             return
         self.error = error
         self._alert = error.alert if isinstance(error, ChannelError) else None
-        for call in [*self._waiting, *self._open.values()]:
-            outcome: Outcome = "unknown" if call.id else "not-executed"
-            self._finish(call, Ending(error.status, str(error), outcome, error.code))
+        for call in list(self._waiting):
+            self._finish(call, _unsealed(str(error)))
+        for call in list(self._open.values()):
+            self._finish(call, Ending(error.status, str(error), "unknown", error.code))
         self.changed()
 
     def truncate(self) -> None:
@@ -239,10 +240,15 @@ class Session:
             self.fail(ChannelError("truncated", "the outer stream ended before the session"))
 
     def tick(self) -> None:
-        """To be called about once a second: liveness (§8.6), and key updates without traffic."""
-        silent = self._clock() - self._heard
+        """To be called when a deadline is over, and once a second: for liveness (§8.6), and key
+        updates without traffic."""
+        now = self._clock()
+        for call in [*self._waiting, *self._open.values()]:
+            if call.deadline is not None and call.deadline <= now:
+                self.cancel(call, StatusCode.DEADLINE_EXCEEDED, "the deadline is over")
+        silent = now - self._heard
         if self._open and silent >= PING_AFTER_SECONDS and self._ping is None:
-            self._ping = struct.pack(">d", self._clock())
+            self._ping = struct.pack(">d", now)
             self._control.append(_frame(FrameType.PING, 0, self._ping))
         if self._ping and silent >= 2 * PING_AFTER_SECONDS:
             self.fail(ChannelError("truncated", "the enclave does not answer"))
@@ -311,7 +317,7 @@ class Session:
         left_ms = 0
         if call.deadline is not None:
             if call.deadline <= now:
-                self.cancel(call, StatusCode.DEADLINE_EXCEEDED, "before the call was sent")
+                self.cancel(call, StatusCode.DEADLINE_EXCEEDED, "the deadline is over")
                 return True
             left_ms = max(1, ceil((call.deadline - now) * 1000))
         sent_ms = int((now - self._zero) * 1000)
@@ -426,7 +432,9 @@ class Session:
                 raise _malformed(_STATE, "GOAWAY twice, or below an answered call")  # 17
             self._goaway = last
             for call in [call for call in self._open.values() if call.id > last]:
-                self._finish(call, _unavailable("draining", "the enclave is going away"))
+                details = "the enclave goes away, and has not run it"
+                ending = Ending(StatusCode.UNAVAILABLE, details, "not-executed", "draining")
+                self._finish(call, ending)
             self.close()
 
     def _receive_headers(self, call: Call, _: int, body: bytes) -> None:
@@ -559,7 +567,7 @@ def _room(frames: bytearray) -> int:
 
 def _parse(cls: type[_M], body: bytes) -> _M:
     if len(body) > MAX_HEADER_BYTES:
-        raise _malformed(MALFORMED, f"{cls.__name__} of {len(body)} bytes")
+        raise _malformed(_LIMIT, f"{cls.__name__} of {len(body)} bytes")
     try:
         return cls.parse(body)
     except ValueError as error:
@@ -570,5 +578,5 @@ def _malformed(alert: int, message: str) -> ChannelError:
     return ChannelError("malformed-frame", message, alert)
 
 
-def _unavailable(code: str, details: str) -> Ending:
-    return Ending(StatusCode.UNAVAILABLE, details, "not-executed", code)
+def _unsealed(details: str) -> Ending:
+    return Ending(StatusCode.UNAVAILABLE, details, "not-executed", "session-expired")
