@@ -88,6 +88,8 @@ class Call:
     outbox: deque[bytes] = field(default_factory=deque)
     half_closed: bool = False
     headers: tuple[Entry, ...] | None = None
+    encoding: str = ""
+    """Of the messages that come compressed: this client knows none."""
     inbox: deque[bytes] = field(default_factory=deque)
     ending: Ending | None = None
 
@@ -438,10 +440,11 @@ class Session:
             self.close()
 
     def _receive_headers(self, call: Call, _: int, body: bytes) -> None:
-        metadata = _entries(_parse(ResponseHeader, body).metadata)  # 7
+        header = _parse(ResponseHeader, body)  # 7
+        metadata = _entries(header.metadata)
         if call.headers is not None:
             raise _malformed(_STATE, "a second HEADERS")  # 10
-        call.headers = _received(metadata)
+        call.headers, call.encoding = _received(metadata), header.encoding
         if not all(map(_is_value, metadata)):
             self.cancel(call, StatusCode.INTERNAL, "illegal metadata")
 
@@ -466,7 +469,8 @@ class Session:
         call.receive_credit -= cost
         call.partial_cost += cost
         if flags & COMPRESSED:
-            return self.cancel(call, StatusCode.INTERNAL, "compressed without an encoding")
+            status = StatusCode.UNIMPLEMENTED if call.encoding else StatusCode.INTERNAL
+            return self.cancel(call, status, "a compressed message")
         if length > call.max_message_bytes:
             details = f"a message of {length} bytes, the limit is {call.max_message_bytes}"
             return self.cancel(call, StatusCode.RESOURCE_EXHAUSTED, details)
