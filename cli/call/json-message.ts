@@ -77,8 +77,8 @@ export class JsonMessages {
 /** Numbers that JavaScript would round are refused, not rounded. */
 function parseJson(text: string): JsonValue {
   const json = JSON.parse(text) as JsonValue;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d+(?![\d.eE])/g)) {
-    if (!token.startsWith('"') && !Number.isSafeInteger(Number(token))) {
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g)) {
+    if (/^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token))) {
       throw new SyntaxError(`${token} has too many digits: write it in quotes`);
     }
   }

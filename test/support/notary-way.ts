@@ -6,6 +6,8 @@ import { RunningProgram } from "./processes.ts";
 
 /** How the way differs from the shortest one. */
 export interface NotaryWayOptions {
+  /** More flags of the enclave. */
+  readonly enclaveFlags?: readonly string[];
   /**
    * Called with the enclave's address before the proxy starts; gives the address that the proxy
    * is told instead. For a tee, or a host that is not honest.
@@ -23,8 +25,14 @@ export class NotaryWay {
   #restarts = 0;
   #target = "127.0.0.1:0";
 
-  static async start({ between }: NotaryWayOptions = {}): Promise<NotaryWay> {
-    const way = new NotaryWay();
+  readonly #enclaveFlags: readonly string[];
+
+  private constructor(enclaveFlags: readonly string[]) {
+    this.#enclaveFlags = enclaveFlags;
+  }
+
+  static async start({ enclaveFlags = [], between }: NotaryWayOptions = {}): Promise<NotaryWay> {
+    const way = new NotaryWay(enclaveFlags);
     const enclave = await way.#startEnclave();
     const address = (await between?.(way.enclaveAddress, way.folder)) ?? way.enclaveAddress;
     way.#running = { enclave, proxy: await way.#startProxy(address) };
@@ -71,8 +79,9 @@ export class NotaryWay {
 
   async #startEnclave(): Promise<RunningProgram> {
     const { policyFile, enclaveAddress } = this;
+    const simulated = ["--attester", "simulator", "--write-policy", policyFile];
     const enclave = new RunningProgram("examples/notary/enclave.js", {
-      args: ["--listen", enclaveAddress, "--attester", "simulator", "--write-policy", policyFile],
+      args: ["--listen", enclaveAddress, ...simulated, ...this.#enclaveFlags],
     });
     await enclave.says(/listening on/);
     return enclave;

@@ -1,7 +1,7 @@
 /** Programs of this repository as processes of their own, for tests from end to end. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { repositoryRoot } from "./repository.ts";
 
 /** What a finished program left. */
@@ -16,18 +16,20 @@ export interface Finished {
 export interface StartOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Whether the test writes its standard input; otherwise it has none. */
+  readonly input?: boolean;
 }
 
 /** A program that runs. */
 export class RunningProgram {
   readonly finished: Promise<Finished>;
   readonly #name: string;
-  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #child: ChildProcessByStdio<Writable | null, Readable, Readable>;
   readonly #output = { stdout: "", stderr: "" };
   readonly #watchers = new Set<() => void>();
   #over = false;
 
-  constructor(script: string, { args = [], env = {} }: StartOptions = {}) {
+  constructor(script: string, { args = [], env = {}, input = false }: StartOptions = {}) {
     this.#name = [script, ...args].join(" ");
     this.#child = spawn(
       process.execPath,
@@ -35,9 +37,11 @@ export class RunningProgram {
       {
         cwd: repositoryRoot,
         env: { ...process.env, ...env },
-        stdio: ["ignore", "pipe", "pipe"],
+        stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
       },
-    );
+    ) as ChildProcessByStdio<Writable | null, Readable, Readable>;
+    // It may end before it has read all.
+    this.#child.stdin?.on("error", () => {});
     for (const stream of ["stdout", "stderr"] as const) {
       this.#child[stream].setEncoding("utf8").on("data", (text: string) => {
         this.#output[stream] += text;
@@ -65,6 +69,16 @@ export class RunningProgram {
 
   get stderr(): string {
     return this.#output.stderr;
+  }
+
+  /** Writes to its standard input. */
+  write(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
+  /** Ends its standard input. */
+  endInput(): void {
+    this.#child.stdin?.end();
   }
 
   /**
