@@ -35,8 +35,8 @@ export class EnclaveCall implements Sender, InboxEvents {
   readonly #owner: EnclaveCallOwner;
   readonly #sentMs: number;
   readonly #timeoutMs: number;
-  /** What the request's metadata takes, while the call is open. */
-  readonly #headerBytes: number;
+  /** What the request's metadata takes, while the call is open and was not ended from outside. */
+  #headerBytes: number;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
   #events: EnclaveCallEvents | undefined;
@@ -254,6 +254,8 @@ export class EnclaveCall implements Sender, InboxEvents {
     }
     const untold = this.#status === undefined;
     this.#status = result;
+    // Nothing more can be gained here: what looks for memory must look elsewhere.
+    this.#headerBytes = 0;
     this.#inbox.drop();
     const waiting = this.#outbox.drop();
     this.#settle();
