@@ -212,9 +212,7 @@ export class Session implements BudgetHolder {
     this.#host.nowMs = nowMs;
     if (this.#state === "closed") return;
     this.#calls.tick(nowMs);
-    if (this.#calls.openCalls > 0 && !this.#liveness.watch(nowMs)) {
-      this.#fail(new ChannelError("truncated", "the peer answers no more"));
-    }
+    if (this.#calls.openCalls > 0) this.#watch(nowMs);
     if (this.#isClosed()) return;
     if (this.#role === "client" && !this.#renewalIsDue && nowMs >= this.#lifetime.renewMs) {
       this.#drained();
@@ -294,6 +292,16 @@ export class Session implements BudgetHolder {
     } catch (error) {
       this.#fail(error);
       return undefined;
+    }
+  }
+
+  #watch(nowMs: number): void {
+    try {
+      if (this.#liveness.watch(nowMs)) return;
+      this.#fail(new ChannelError("truncated", "the peer answers no more"));
+    } catch (error) {
+      // There was no room for PING among what the peer leaves unread.
+      this.#fail(error);
     }
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Budget } from "../../channel/budget.ts";
+import { openFrame, RawPeer } from "../support/raw-peer.ts";
 import { createPair, openCall } from "../support/session-pair.ts";
 
 const NO_EVENTS = {
@@ -8,6 +9,8 @@ const NO_EVENTS = {
   onMessage: () => undefined,
   onEnd: () => undefined,
 };
+
+const codeOf = (peer: RawPeer): string | undefined => peer.closed?.error?.code;
 
 describe("the budget of an enclave", () => {
   it("ends another call when the one that keeps most was ended already", () => {
@@ -33,5 +36,33 @@ describe("the budget of an enclave", () => {
     second.call.sendMessage(new Uint8Array(30_000));
     pair.deliver("enclave", pair.take("client"));
     assert.ok(budget.heldBytes <= 100_000);
+  });
+});
+
+describe("a peer that reads nothing", () => {
+  it("is closed when a PING for it finds no room among what it provoked", () => {
+    const peer = new RawPeer("enclave", {
+      onCall: (call, { method }) => {
+        if (method !== "/open") {
+          call.refuse({ code: 12, message: method, trailers: [] });
+        }
+        return {
+          onMessage: () => undefined,
+          onHalfClose: () => undefined,
+          onCancel: () => undefined,
+        };
+      },
+    });
+    peer.send(openFrame(1, { method: "/open" }));
+    // REFUSED counts as 10 + 16 + 3 for each character.
+    let left = 1_048_576;
+    for (let id = 2; left > 18; id++) {
+      const length = Math.min(20_000, Math.floor((left - 26) / 3));
+      peer.send(openFrame(id, { method: "x".repeat(length) }));
+      left -= 26 + 3 * length;
+    }
+    assert.equal(codeOf(peer), undefined);
+    peer.tick(20_000);
+    assert.equal(codeOf(peer), "credit-overrun");
   });
 });
