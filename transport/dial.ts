@@ -1,16 +1,13 @@
 /** Opens a connection to any kind of address; one file a kind does the work. */
 import type { Socket } from "node:net";
 import type { Address } from "./address.ts";
-import type { AttemptLimits } from "./attempt.ts";
 import { dialHybridVsock } from "./hybrid-vsock.ts";
 import { dialTcp } from "./tcp.ts";
 import { dialUnix } from "./unix.ts";
+import type { VsockDialOptions } from "./vsock.ts";
 
-/** What may be set for one dial. */
-export interface DialOptions extends AttemptLimits {
-  /** Bytes that the kernel takes in ahead of us on vsock, which bounds the peer's packets; 28,672 by default. */
-  readonly vsockBufferBytes?: number | undefined;
-}
+/** What may be set for one dial; kinds take what concerns them. */
+export type DialOptions = VsockDialOptions;
 
 /**
  * Opens a connection.

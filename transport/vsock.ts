@@ -5,8 +5,7 @@
  */
 import type { Socket } from "node:net";
 import { type Address, formatAddress, VSOCK_CID_ANY } from "./address.ts";
-import { DEFAULT_TIMEOUT_MS, unreachable } from "./attempt.ts";
-import type { DialOptions } from "./dial.ts";
+import { type AttemptLimits, DEFAULT_TIMEOUT_MS, unreachable } from "./attempt.ts";
 import type { Listener, ListenOptions } from "./listener.ts";
 import { stopListening } from "./node-socket.ts";
 import { AF_VSOCK, loadPosix, type Posix } from "./posix.ts";
@@ -27,13 +26,22 @@ const DEFAULT_BUFFER_BYTES = 28_672;
 /** A full backlog resets a connection at once, so it is deep. */
 const BACKLOG = 128;
 
+/** What may be set for one dial. */
+export interface VsockDialOptions extends AttemptLimits {
+  /** Bytes that the kernel takes in ahead of us on vsock, which bounds the peer's packets; 28,672 by default. */
+  readonly vsockBufferBytes?: number | undefined;
+}
+
 /**
  * Connects to a vsock port.
  *
  * @throws TransportError `unreachable`, `timeout`, or `closed` when the signal aborted. RangeError
  *   when the CID is `any`.
  */
-export async function dialVsock(address: VsockAddress, options: DialOptions = {}): Promise<Socket> {
+export async function dialVsock(
+  address: VsockAddress,
+  options: VsockDialOptions = {},
+): Promise<Socket> {
   if (address.cid === VSOCK_CID_ANY) {
     throw new RangeError(`${formatAddress(address)} names no peer to dial`);
   }
