@@ -11,7 +11,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import * as grpc from "@grpc/grpc-js";
-import { AttestedChannel, parsePolicyFile } from "sealrpc";
+import { AttestedChannel, type Policy, readPolicyFile } from "sealrpc";
 import { Story } from "./story.ts";
 import { NotaryClient } from "./stub.ts";
 import { Visit } from "./visit.ts";
@@ -30,13 +30,15 @@ async function main(): Promise<void> {
     options: { target: { type: "string" }, policy: { type: "string" }, out: { type: "string" } },
     allowPositionals: true,
   });
-  const { target, policy, out } = values;
+  const { target, out } = values;
   const [file] = positionals;
   if (target === undefined || file === undefined) throw new TypeError(USAGE);
 
+  const policy = values.policy === undefined ? undefined : await readPolicyFile(values.policy);
   const notary = connect(target, policy);
   const story = new Story();
-  const visit = new Visit(notary, story, { name: basename(file), bytes: readFileSync(file) });
+  const document = { name: basename(file), bytes: readFileSync(file) };
+  const visit = new Visit(notary, story, document, policy);
   const publicKey = await visit.getPublicKey();
   const signature = await visit.uploadDocument();
   await visit.listReceipts();
@@ -50,10 +52,9 @@ async function main(): Promise<void> {
   story.end();
 }
 
-function connect(target: string, policyFile: string | undefined): NotaryClient {
+function connect(target: string, policy: Policy | undefined): NotaryClient {
   const credentials = grpc.credentials.createInsecure();
-  if (policyFile === undefined) return new NotaryClient(target, credentials);
-  const policy = parsePolicyFile(readFileSync(policyFile, "utf8"));
+  if (policy === undefined) return new NotaryClient(target, credentials);
   const channel = new AttestedChannel(target, { policy });
   return new NotaryClient(target, credentials, { channelOverride: channel });
 }

@@ -12,6 +12,7 @@ import { serviceDefinition } from "sealrpc";
 import { NotaryService } from "#gen/notary/v1/notary_pb.js";
 import { Capture, type Traffic } from "./demo/capture.ts";
 import { Program } from "./demo/programs.ts";
+import { publishedFiles, publishRelease } from "./demo/publish.ts";
 import { hexdump, paint, say, sayBeside, sayRule } from "./demo/screen.ts";
 import { startTee } from "./demo/tee.ts";
 import { createNotary } from "./notary.ts";
@@ -50,6 +51,9 @@ async function demo(file: string): Promise<number> {
     paint("yellow", "  SIMULATED: no enclave here. The documents are signed under a test root,"),
     paint("yellow", "  and pass every check of the verifier under a policy that names that root."),
     "",
+    "  The client knows no measurements. It has the key of the notary's publisher, and takes the",
+    "  release that a manifest signed with it calls current.",
+    "",
   );
   let isDone = false;
   try {
@@ -58,7 +62,7 @@ async function demo(file: string): Promise<number> {
     isDone = sayFindings(sealed, plain) && sayVerification(file, folder);
     return isDone ? 0 : 1;
   } finally {
-    for (const name of isDone ? ["policy.json"] : readdirSync(folder)) {
+    for (const name of isDone ? ["policy.json", ...publishedFiles] : readdirSync(folder)) {
       rmSync(join(folder, name), { force: true });
     }
     if (!isDone) rmdirSync(folder);
@@ -73,15 +77,16 @@ interface Run {
 
 /** The demo itself: each call as the client sees it, beside what passed the tee meanwhile. */
 async function sealedCalls(file: string, folder: string): Promise<Run> {
-  const [socket, tap, policy] = ["enclave.sock", "tee.sock", "policy.json"].map((name) =>
+  const [socket, tap, written] = ["enclave.sock", "tee.sock", "policy.json"].map((name) =>
     join(folder, name),
   ) as [string, string, string];
   const enclave = new Program("enclave.js", [], {
     listen: `unix:${socket}`,
     attester: "simulator",
-    "write-policy": policy,
+    "write-policy": written,
   });
   await enclave.says(/listening on/);
+  const policy = await publishRelease(folder, written);
   const capture = new Capture();
   const tee = await startTee(tap, socket, capture);
   const proxy = new Program("../../cli/main.js", ["proxy"], {

@@ -2,7 +2,7 @@
 import { createHash, verify } from "node:crypto";
 import { once } from "node:events";
 import * as grpc from "@grpc/grpc-js";
-import type { SealedAuthContext } from "sealrpc";
+import type { Policy, SealedAuthContext } from "sealrpc";
 import type {
   GetPublicKeyResponse,
   SignDigestResponse,
@@ -25,10 +25,13 @@ export class Visit {
   readonly #notary: NotaryClient;
   readonly #story: Story;
   readonly #document: Document;
+  readonly #policy: Policy | undefined;
   readonly #parts: readonly Uint8Array[];
   #publicKey = "";
 
-  constructor(notary: NotaryClient, story: Story, document: Document) {
+  /** The policy is asked which release the enclave is. */
+  constructor(notary: NotaryClient, story: Story, document: Document, policy?: Policy) {
+    this.#policy = policy;
     this.#notary = notary;
     this.#story = story;
     this.#document = document;
@@ -43,6 +46,8 @@ export class Visit {
     const { evidence } = call.getAuthContext() as Partial<SealedAuthContext>;
     if (evidence) {
       const { moduleId, pcrs } = evidence.claims;
+      const release = this.#policy?.releaseOf(evidence.claims);
+      if (release) this.#story.fact("release", `${release.version}, ${release.status}`);
       this.#story.fact("module", moduleId);
       this.#story.fact("PCR0", pcrs[0] ?? "");
     }

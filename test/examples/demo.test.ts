@@ -26,6 +26,7 @@ describe("npm run demo", { timeout: 120_000 }, () => {
     assert.match(stdout, /SIMULATED/);
     assert.match(stdout, /module i-[0-9a-f]{17}-enc[0-9a-f]{16}/);
     assert.match(stdout, /PCR0 [0-9a-f]{30}/);
+    assert.match(stdout, /release 1\.0\.0, current/);
     const kinds = ["unary", "client streaming", "server streaming", "bidirectional"];
     for (const kind of kinds) assert.ok(stdout.includes(`(${kind})`), kind);
     assert.match(stdout, /"For your/);
