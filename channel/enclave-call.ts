@@ -267,7 +267,8 @@ export class EnclaveCall implements Sender, InboxEvents {
     // Invariant: REFUSED is said of no call whose handler started; otherwise it runs twice.
     if (this.#isStarted) throw new TypeError("a call that started cannot be refused");
     this.#finish(reason);
-    this.#host.control(frame.REFUSED, this.id, result, elsewhere ? frame.ELSEWHERE : 0);
+    const said = fits(result) ? result : status(result.code, "the reason is too large");
+    this.#host.control(frame.REFUSED, this.id, said, elsewhere ? frame.ELSEWHERE : 0);
   }
 
   /** With `reason`, the handler is told, before any sender that waits is let go on. */

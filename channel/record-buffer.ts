@@ -3,7 +3,7 @@
  * since a record is filled and sealed in one synchronous step.
  */
 import type { RequestHeader, ResponseHeader, Status } from "./call-message.ts";
-import { boundOf, writeHeader } from "./call-message.ts";
+import { boundOf, MAX_HEADER_BYTES, writeHeader } from "./call-message.ts";
 import { MAX_CONTENT_BYTES } from "./record.ts";
 import { FRAME_HEADER_BYTES, writeFrameHeader, writeU32 } from "./frame.ts";
 
@@ -36,9 +36,9 @@ export class RecordBuffer {
     return true;
   }
 
-  /** Whether a frame with this header has room. */
+  /** Whether a frame with this header, which `fits`, has room; an empty record always has. */
   canHold(header: RequestHeader | ResponseHeader | Status): boolean {
-    return this.room >= FRAME_HEADER_BYTES + boundOf(header);
+    return this.room >= FRAME_HEADER_BYTES + Math.min(boundOf(header), MAX_HEADER_BYTES);
   }
 
   /** Writes a frame that carries a header or status, if there is room. */

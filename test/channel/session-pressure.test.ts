@@ -66,3 +66,41 @@ describe("a peer that reads nothing", () => {
     assert.equal(codeOf(peer), "credit-overrun");
   });
 });
+
+describe("a header whose length is hard to bound", () => {
+  const text = "x".repeat(40_000);
+
+  it("leaves in a status", () => {
+    const pair = createPair();
+    const seen = openCall(pair);
+    pair.flush();
+    const [served] = pair.served;
+    served?.call.start(true, 0);
+    served?.call.end({ code: 3, message: text, trailers: [] });
+    pair.flush();
+    assert.ok(seen.end?.kind === "status" && seen.end.status.message === text);
+  });
+
+  it("leaves in an OPEN", () => {
+    const pair = createPair();
+    openCall(pair, [], { method: `/${text}` });
+    pair.flush();
+    assert.equal(pair.served[0]?.header.method, `/${text}`);
+  });
+
+  it("is replaced in a refusal when it is too long", () => {
+    const pair = createPair({
+      onCall: (call) => {
+        call.refuse({ code: 12, message: "x".repeat(70_000), trailers: [] });
+        return {
+          onMessage: () => undefined,
+          onHalfClose: () => undefined,
+          onCancel: () => undefined,
+        };
+      },
+    });
+    const seen = openCall(pair);
+    pair.flush();
+    assert.ok(seen.end?.kind === "refused" && seen.end.status.code === 12);
+  });
+});
