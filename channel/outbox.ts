@@ -21,7 +21,7 @@ interface Outgoing {
 export class Outbox {
   /** Bytes that the peer still receives for the call. */
   credit: number;
-  /** Bytes that wait. */
+  /** What waits costs, so that empty messages count too. */
   queuedBytes = 0;
   #queue: Outgoing[] = [];
   /** Callbacks of messages that are queued, while the queue is too long. */
@@ -46,7 +46,7 @@ export class Outbox {
   /** `onTaken` is called once: when there is room for the next message, or nothing will be sent. */
   push(bytes: Uint8Array, compressed: boolean, onTaken: (() => void) | undefined): void {
     this.#queue.push({ bytes, compressed, sent: 0 });
-    this.queuedBytes += bytes.length;
+    this.queuedBytes += MESSAGE_COST + bytes.length;
     if (onTaken === undefined) return;
     if (this.queuedBytes < QUEUE_BYTES) onTaken();
     else this.#waiting.push(onTaken);
@@ -69,7 +69,10 @@ export class Outbox {
     for (let next = this.#queue[0]; next !== undefined && this.canSend; next = this.#queue[0]) {
       if (record.length >= end || !this.#writePiece(record, callId, next, end - record.length))
         break;
-      if (next.sent === next.bytes.length) this.#queue.shift();
+      if (next.sent === next.bytes.length) {
+        this.#queue.shift();
+        this.queuedBytes -= MESSAGE_COST;
+      }
     }
     return this.queuedBytes < QUEUE_BYTES ? this.#release() : NONE;
   }

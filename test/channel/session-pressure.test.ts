@@ -40,6 +40,21 @@ describe("the budget of an enclave", () => {
 });
 
 describe("a peer that reads nothing", () => {
+  it("makes a sender of empty messages wait too", () => {
+    const pair = createPair({ clientCredit: 1 });
+    openCall(pair);
+    pair.flush();
+    const [served] = pair.served;
+    served?.call.start(true, 0);
+    let taken = 0;
+    for (let i = 0; i < 100_000; i++) {
+      served?.call.sendMessage(new Uint8Array(0), false, () => {
+        taken += 1;
+      });
+    }
+    assert.ok(taken < 10_000, `${taken} were taken`);
+  });
+
   it("is closed when a PING for it finds no room among what it provoked", () => {
     const peer = new RawPeer("enclave", {
       onCall: (call, { method }) => {
