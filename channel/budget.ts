@@ -13,6 +13,7 @@ export class Budget {
   readonly #maxBytes: number;
   readonly #holders = new Set<BudgetHolder>();
   #heldBytes = 0;
+  #reliefIsDue = false;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -36,8 +37,15 @@ export class Budget {
     this.#holders.delete(holder);
   }
 
+  /** What goes beyond the budget is relieved when the step that kept it is over. */
   charge(bytes: number): void {
     this.#heldBytes += bytes;
+    if (this.#heldBytes <= this.#maxBytes || this.#reliefIsDue) return;
+    this.#reliefIsDue = true;
+    void Promise.resolve().then(() => {
+      this.#reliefIsDue = false;
+      this.relieve();
+    });
   }
 
   /** While too much is kept, ends the call that keeps most in the session that keeps most. */

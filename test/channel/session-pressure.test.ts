@@ -37,6 +37,19 @@ describe("the budget of an enclave", () => {
     pair.deliver("enclave", pair.take("client"));
     assert.ok(budget.heldBytes <= 100_000);
   });
+
+  it("is kept to also when it is handlers that fill it", async () => {
+    const budget = new Budget(1_000_000);
+    const pair = createPair({ budget, clientCredit: 1 });
+    for (let i = 0; i < 10; i++) openCall(pair);
+    pair.flush();
+    for (const { call } of pair.served) {
+      call.start(true, 0);
+      call.sendMessage(new Uint8Array(200_000));
+    }
+    await Promise.resolve();
+    assert.ok(budget.heldBytes <= 1_000_000, `${budget.heldBytes} bytes`);
+  });
 });
 
 describe("a peer that reads nothing", () => {
