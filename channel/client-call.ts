@@ -213,6 +213,8 @@ export class ClientCall implements Sender, InboxEvents {
       this.#finish({ kind: "status", status });
       return;
     }
+    // Before the call leaves its table: a session that ends for this still has to end the call.
+    this.#inbox.requireEnd();
     this.#owner.over(this);
     this.#status = status;
     this.#inbox.end();

@@ -82,10 +82,15 @@ export class Inbox {
     return cost;
   }
 
-  /** The peer's END. @throws Violation when it came before, or inside a message. */
-  end(): void {
+  /** @throws Violation when the peer's END came before, or would come inside a message. */
+  requireEnd(): void {
     if (this.#ended) throw new Violation(ALERT.state, "malformed-frame", "END came twice");
     if (this.#assembly !== undefined) throw malformed("END came inside a message");
+  }
+
+  /** The peer's END. @throws as `requireEnd` does. */
+  end(): void {
+    this.requireEnd();
     this.#ended = true;
     this.#deliver();
   }

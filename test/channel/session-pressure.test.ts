@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Budget } from "../../channel/budget.ts";
-import { openFrame, RawPeer } from "../support/raw-peer.ts";
+import * as frame from "../../channel/frame.ts";
+import { openFrame, rawFrame, RawPeer } from "../support/raw-peer.ts";
 import { createPair, openCall } from "../support/session-pair.ts";
 
 const NO_EVENTS = {
@@ -130,5 +131,20 @@ describe("a header whose length is hard to bound", () => {
     const seen = openCall(pair);
     pair.flush();
     assert.ok(seen.end?.kind === "refused" && seen.end.status.code === 12);
+  });
+});
+
+describe("an END of the enclave inside a message", () => {
+  it("ends the session, and the call with it", () => {
+    const peer = new RawPeer("client");
+    const call = peer.openCall();
+    peer.frames();
+    peer.send(
+      rawFrame(frame.HEADERS, 1),
+      rawFrame(frame.MESSAGE, 1, [0, 0, 0, 9, 1], frame.MORE),
+      rawFrame(frame.END, 1),
+    );
+    assert.equal(peer.closed?.error?.code, "malformed-frame");
+    assert.equal(call.ended?.kind, "lost");
   });
 });
