@@ -262,8 +262,14 @@ export class Session implements BudgetHolder {
     this.#closed(new ChannelError("session-expired", "the policy no longer admits the peer"));
   }
 
-  /** A key for the application, which both ends can derive (docs/protocol.md §2). */
+  /**
+   * A key for the application, which both ends can derive (docs/protocol.md §2).
+   *
+   * @throws ChannelError `session-expired` once the session is closed: its secret is erased.
+   */
   exporter(label: Uint8Array, context: Uint8Array, length: number): Uint8Array {
+    // Invariant: no key is derived from the zeros that the secret was overwritten with.
+    if (this.isClosed) throw new ChannelError("session-expired", "the session is closed");
     return exportKey(this.#backend, this.#established.exporterSecret, label, context, length);
   }
 

@@ -148,3 +148,13 @@ describe("an END of the enclave inside a message", () => {
     assert.equal(call.ended?.kind, "lost");
   });
 });
+
+describe("a session that is closed", () => {
+  it("gives no key of its exporter any more", () => {
+    const { client } = createPair();
+    client.session.receiveStreamEnd(0);
+    assert.throws(() => client.session.exporter(Uint8Array.of(1), Uint8Array.of(), 32), {
+      code: "session-expired",
+    });
+  });
+});
