@@ -78,11 +78,13 @@ export class Outbound {
     return this.#sealer.seal(type, record.bytes.subarray(0, frameBytes), RECORD_HEADROOM);
   }
 
-  /** The last record that this side sends. */
+  /** The last record that this side sends. @throws ChannelError `key-limit` */
   sealAlert(code: AlertCode): Uint8Array {
-    const sealed = this.#sealer.seal("alert", Uint8Array.of(0, code), RECORD_HEADROOM);
-    this.destroy();
-    return sealed;
+    try {
+      return this.#sealer.seal("alert", Uint8Array.of(0, code), RECORD_HEADROOM);
+    } finally {
+      this.destroy();
+    }
   }
 
   /** Forgets what waits. */

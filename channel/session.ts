@@ -384,9 +384,14 @@ export class Session implements BudgetHolder {
     this.#events.onClosed(error);
   }
 
-  #takeAlert(code: AlertCode): Uint8Array {
+  #takeAlert(code: AlertCode): Uint8Array | undefined {
     this.#alert = undefined;
-    return this.#outbound.sealAlert(code);
+    try {
+      return this.#outbound.sealAlert(code);
+    } catch {
+      // The key is too old for another record: then there is no alert.
+      return undefined;
+    }
   }
 
   /** Asked again after a callback, which may have closed the session. */

@@ -157,4 +157,12 @@ describe("a session that is closed", () => {
       code: "session-expired",
     });
   });
+
+  it("gives no alert when its key is too old to seal one, and does not throw", () => {
+    const pair = createPair({ keyLimitMs: 1000 });
+    pair.enclave.session.tick(3000);
+    pair.enclave.session.abort();
+    assert.equal(pair.enclave.session.takeRecord(3000), undefined);
+    assert.equal(pair.enclave.session.hasOutput(), false);
+  });
 });
