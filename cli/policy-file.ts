@@ -25,13 +25,21 @@ export async function readPolicy(
     const options = { insecureAnyMeasurement: true };
     return { policy: Policy.from(options), options };
   }
-  const text = await readFile(file, "utf8");
   try {
-    const options = JSON.parse(text) as PolicyOptions;
-    return { policy: await policyOfFile(options, dirname(file)), options };
+    return await readStatedPolicy(file);
   } catch (error) {
     return usageError(command, file, error);
   }
+}
+
+/**
+ * The policy in `file`, for a command that is under way.
+ *
+ * @throws SyntaxError, TypeError or RangeError for a file that holds none, and as {@link readPolicy}.
+ */
+export async function readStatedPolicy(file: string): Promise<StatedPolicy> {
+  const options = JSON.parse(await readFile(file, "utf8")) as PolicyOptions;
+  return { policy: await policyOfFile(options, dirname(file)), options };
 }
 
 /** Ends the command with exit status 2 for what the user wrote wrong; throws every other error. */

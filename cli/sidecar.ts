@@ -14,7 +14,7 @@ import { addressText, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { outerCredentials } from "./outer-credentials.ts";
-import { readPolicy, type StatedPolicy } from "./policy-file.ts";
+import { readPolicy, readStatedPolicy, type StatedPolicy } from "./policy-file.ts";
 
 /** Between attempts to say which enclave it is. */
 const ATTACH_INTERVAL_MS = 5_000;
@@ -53,6 +53,8 @@ failed says in its trailers what is known of it: sealrpc-outcome (executed, not-
 and, when the enclave did not end it, sealrpc-code. grpc.health.v1 of the service "" answers whether
 a session can be had; of any other service, the enclave answers.
 
+SIGHUP reads the policy again, with the release manifest that it names: sessions with enclaves that
+it does not admit any more end at once. A policy that cannot be used leaves the old one in place.
 SIGTERM or SIGINT drains for up to 30 s and exits with 0; a second one exits with 1.`;
 
 /** The command, to be registered under the program. */
@@ -114,6 +116,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
   });
   logger.info({ address: sidecar.address, target: flags.target }, "listening");
   void announce(sidecar, stated, logger);
+  process.on("SIGHUP", () => void reload(sidecar, flags.policy, logger));
   await drainOnSignal(
     async (graceMs) => sidecar.close(graceMs),
     (signal) => logger.info({ signal }, "draining"),
@@ -138,6 +141,21 @@ async function announce(sidecar: Sidecar, stated: StatedPolicy, logger: Logger):
       lastReason = reason;
       await pause(ATTACH_INTERVAL_MS, undefined, { ref: false });
     }
+  }
+}
+
+/** Takes the policy as the file has it now. */
+async function reload(sidecar: Sidecar, file: string, logger: Logger): Promise<void> {
+  try {
+    const { policy } = await readStatedPolicy(file);
+    sidecar.updatePolicy(policy);
+    const { service, sequence } = policy.manifest ?? {};
+    logger.info({ service, sequence }, "policy read again");
+  } catch (error) {
+    logger.warn(
+      { reason: (error as Error).message },
+      "the policy cannot be used: the old one stays",
+    );
   }
 }
 

@@ -83,6 +83,12 @@ export interface Sidecar {
    */
   ready(timeoutMs?: number): Promise<VerifiedEvidence>;
   /**
+   * Replaces the policy, as `updatePolicy` of AttestedChannel does.
+   *
+   * @throws TypeError or RangeError for a policy that is none; the old one stays.
+   */
+  updatePolicy(policy: Policy | PolicyOptions): void;
+  /**
    * Drains and stops: health says NOT_SERVING, clients get GOAWAY, and calls that are open after
    * `graceMs` (30,000 by default) end as UNAVAILABLE. A second call may shorten the grace.
    */
@@ -162,6 +168,10 @@ class RunningSidecar implements Sidecar {
 
   async ready(timeoutMs: number = DEFAULT_READY_TIMEOUT_MS): Promise<VerifiedEvidence> {
     return this.#context.channel.ready(timeoutMs);
+  }
+
+  updatePolicy(policy: Policy | PolicyOptions): void {
+    this.#context.channel.updatePolicy(policy);
   }
 
   async listen(): Promise<void> {

@@ -50,6 +50,31 @@ describe("sealrpc sidecar", { timeout: 60_000 }, () => {
     assert.match(sidecar.stderr, /"msg":"draining".*\n.*"msg":"stopped"/);
   });
 
+  it("reads its policy again on SIGHUP, and keeps the old one when it is none", async () => {
+    const changing = join(folder, "changing.json");
+    const policy = JSON.parse(readFileSync(policyFile, "utf8")) as object;
+    const write = (value: object): void => writeFileSync(changing, JSON.stringify(value));
+    write(policy);
+    const args = ["sidecar", ...flags.slice(0, -1), changing];
+    const sidecar = new RunningProgram("cli/main.js", { args });
+    const [, address = ""] = await sidecar.says(/"address":"([^"]+)".*"msg":"listening"/);
+    await sidecar.says(/attached to the enclave/);
+    const notary = new NotaryClient(address, grpc.credentials.createInsecure());
+    const call = async (): Promise<grpc.ServiceError | null> =>
+      new Promise((resolve) => notary.getPublicKey({}, (error) => resolve(error)));
+    write({ ...policy, referenceValues: [] });
+    process.kill(sidecar.pid, "SIGHUP");
+    await sidecar.says(/referenceValues.*the old one stays/);
+    assert.equal(await call(), null);
+    write({ ...policy, referenceValues: [{ pcr0: "ab".repeat(48) }] });
+    process.kill(sidecar.pid, "SIGHUP");
+    await sidecar.says(/policy read again/);
+    assert.equal((await call())?.code, grpc.status.UNAUTHENTICATED);
+    notary.close();
+    const { status } = await sidecar.stop();
+    assert.equal(status, 0);
+  });
+
   it("opens its Unix socket to its own user only", async () => {
     const socket = join(folder, "side.sock");
     const sidecar = new RunningProgram("cli/main.js", {
