@@ -5,6 +5,7 @@ import { Command, CommanderError } from "commander";
 import { attestCommand } from "./attest.ts";
 import { callCommand } from "./call.ts";
 import { enclaveCommand } from "./enclave.ts";
+import { imageCommand } from "./image.ts";
 import { inspectCommand } from "./inspect.ts";
 import { proxyCommand } from "./proxy.ts";
 import { releaseCommand } from "./release.ts";
@@ -20,7 +21,7 @@ const groups: readonly { readonly heading: string; readonly commands: readonly C
   { heading: "Use an enclave:", commands: [callCommand()] },
   { heading: "On the host:", commands: [proxyCommand()] },
   { heading: "In the enclave:", commands: [enclaveCommand()] },
-  { heading: "Publish a service:", commands: [releaseCommand()] },
+  { heading: "Publish a service:", commands: [imageCommand(), releaseCommand()] },
   { heading: "Beside a client in any language:", commands: [sidecarCommand()] },
 ];
 
