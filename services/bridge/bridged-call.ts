@@ -33,6 +33,9 @@ export interface CallContext {
   readonly maxMessageBytes: number;
 }
 
+/** How long after the end of an answer without a status a reset may come. */
+const RESET_AFTER_END_MS = 100;
+
 type ResponseHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader;
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
@@ -58,6 +61,7 @@ export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink
   #reader: MessageReader | undefined;
   #writer: MessageWriter | undefined;
   #hasAnswer = false;
+  #endTimer: NodeJS.Timeout | undefined;
   #trailers: readonly string[] | undefined;
   #isOver = false;
 
@@ -173,8 +177,8 @@ export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink
   #answerEnded(): void {
     if (this.#isOver || this.#stream?.aborted === true) return;
     if (this.#trailers === undefined) {
-      // A reset, or the loss of the connection, ends the stream too, and is known a moment later.
-      setImmediate(() => this.#settle());
+      // Some end the stream before they reset it, and then the reset's code is the answer.
+      this.#endTimer = setTimeout(() => this.#settle(), RESET_AFTER_END_MS);
     } else if (this.#reader?.isInside === true) {
       this.breakOff(Code.INTERNAL, "the application's answer ended inside a message");
     } else {
@@ -194,6 +198,7 @@ export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink
   }
 
   #closed(): void {
+    clearTimeout(this.#endTimer);
     this.#reader?.drop();
     this.#writer?.drop();
     this.#settle();

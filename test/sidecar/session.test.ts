@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect as connectTls } from "node:tls";
-import { connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2, type IncomingHttpHeaders } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -77,7 +77,7 @@ describe("what a sidecar says of a call that failed", { timeout: 30_000 }, () =>
       assert.deepEqual(knownOf(answer), { outcome: "unknown", code: "truncated", pushback: "-1" });
     }
     // After headers it stands in trailers, and nowhere is a reset that a client takes for a refusal.
-    assert.deepEqual(answers.map(({ trailers }) => trailers === undefined).sort(), [false, true]);
+    assert.equal(answers.filter(({ trailers }) => trailers === undefined).length, 1);
   });
 
   it("is not-executed while there is no session to be had, and calls go on afterwards", async () => {
@@ -177,7 +177,8 @@ describe("where and how a sidecar listens", { timeout: 30_000 }, () => {
     });
     stream.end();
     const status = await new Promise((resolve) => {
-      stream.on("trailers", (fields) => resolve(fields["grpc-status"])).resume();
+      stream.on("trailers", (fields: IncomingHttpHeaders) => resolve(fields["grpc-status"]));
+      stream.resume();
     });
     assert.equal(status, "0");
     session.destroy();
