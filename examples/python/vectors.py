@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from grpc import StatusCode
 
 from sealrpc import AttestationError, ChannelError, Policy, SealrpcError, keys
+from sealrpc.call import Call
 from sealrpc.evidence import verify
+from sealrpc.frames import HEADER, FrameType
 from sealrpc.handshake import ClientHandshake, Established
 from sealrpc.messages import (
     RECORD,
@@ -30,7 +32,7 @@ from sealrpc.messages import (
     wrap,
 )
 from sealrpc.records import Opener, RecordType, Sealer, padded_length
-from sealrpc.session import FRAME_HEADER, Call, FrameType, Session
+from sealrpc.session import Session
 
 Case = dict[str, Any]
 CHECKS: dict[str, Callable[[Case], None]] = {}
@@ -328,9 +330,9 @@ def evidence(case: Case) -> None:
 def frames_of(content: bytes) -> list[tuple[int, bytes]]:
     frames = []
     while content:
-        number, _, _, length = FRAME_HEADER.unpack_from(content)
-        end = FRAME_HEADER.size + length
-        frames.append((number, content[FRAME_HEADER.size : end]))
+        number, _, _, length = HEADER.unpack_from(content)
+        end = HEADER.size + length
+        frames.append((number, content[HEADER.size : end]))
         content = content[end:]
     return frames
 

@@ -1,6 +1,6 @@
 /**
  * The Python client of examples/python: the vectors, the catalogue of faulty evidence, and the notary
- * through a proxy. Needs python3 and pip; what requirements.txt pins is installed once, under .cache.
+ * and gRPC's interoperability service through a proxy. Needs python3 and pip; what requirements.txt pins is installed once, under .cache.
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -13,6 +13,7 @@ import type { PolicyOptions } from "../../attestation/index.ts";
 import { type Attack, policyWith } from "../attestation/catalogue/attack.ts";
 import { genuine, made } from "../attestation/catalogue/groups.ts";
 import { NotaryWay } from "../support/notary-way.ts";
+import { RunningProgram } from "../support/processes.ts";
 import { repositoryRoot } from "../support/repository.ts";
 import { CHALLENGE } from "../support/test-document.ts";
 import { NOW } from "../support/test-pki.ts";
@@ -76,6 +77,7 @@ describe("the Python client", { skip: pythonIsAbsent, timeout: 300_000 }, () => 
     assert.equal(status, 0, output);
     assert.match(output, /^handshake-client: 2\d cases$/m);
     assert.match(output, /^frame-rules: 2\d cases$/m);
+    assert.match(output, /^call-ends: 1\d cases$/m);
   });
 
   it("reports a vector that it does not pass", () => {
@@ -95,7 +97,24 @@ describe("the Python client", { skip: pythonIsAbsent, timeout: 300_000 }, () => 
     assert.equal(status, 0, output);
   });
 
-  describe("with an enclave and a proxy", () => {
+  it("passes the interoperability cases, and some about sessions", async () => {
+    const [socket, policy] = [`unix:${join(folder, "enclave.sock")}`, join(folder, "policy.json")];
+    const enclave = new RunningProgram("test/interop/test-service-main.js", {
+      args: ["sealed", socket, policy],
+    });
+    await enclave.says(/listening on/);
+    const proxy = new RunningProgram("cli/main.js", {
+      args: ["proxy", "--listen", "127.0.0.1:0", "--enclave", socket],
+    });
+    const [, target = ""] = await proxy.says(/"address":"([^"]+)".*"msg":"listening"/);
+    const cases = join(repositoryRoot, "test", "python", "interop.py");
+    const { status, output } = run(python, cases, target, policy);
+    await Promise.all([proxy.stop("SIGKILL"), enclave.stop("SIGKILL")]);
+    assert.equal(status, 0, output);
+    assert.match(output, /^closing_cancels: ok$/m);
+  });
+
+  describe("with the notary", () => {
     let way: NotaryWay;
     before(async () => {
       way = await NotaryWay.start();

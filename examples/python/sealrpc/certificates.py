@@ -43,6 +43,8 @@ class Certificate:
         outer = _children(der)
         if len(outer) != 3 or len(tbs) != 8 or tbs[0] != _VERSION_3:
             raise ValueError("no certificate of version 3")
+        if _content(outer[2])[0] != 0:
+            raise ValueError("unused bits in the signature")
         if outer[1] != _ECDSA_WITH_SHA384 or tbs[2] != _ECDSA_WITH_SHA384:
             raise ValueError("not signed by ecdsa-with-SHA384")
         if len(tbs[6]) != 120 or not tbs[6].startswith(_P384_POINT):

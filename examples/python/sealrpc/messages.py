@@ -17,16 +17,18 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _M = TypeVar("_M", bound="Message")
 
 
-def _field(number: int, kind: Any, default: Any) -> Any:
+def numbered(number: int, kind: Any, default: Any) -> Any:
+    """A field with its number; `kind` is int, bool, bytes, str or another message."""
     return dataclasses.field(default=default, metadata={"number": number, "kind": kind})
 
 
+@dataclass(frozen=True)
 class Message:
     """A dataclass whose fields know their numbers. A default of () makes a field repeated."""
 
     def serialize(self) -> bytes:
         out = bytearray()
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in dataclasses.fields(self):
             number, kind = field.metadata["number"], field.metadata["kind"]
             value = getattr(self, field.name)
             if field.default == () and kind is int:
@@ -46,7 +48,7 @@ class Message:
     @classmethod
     def parse(cls: type[_M], data: bytes) -> _M:
         """Raises ValueError if `data` is no such message. Unknown fields are skipped."""
-        known = {field.metadata["number"]: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        known = {field.metadata["number"]: field for field in dataclasses.fields(cls)}
         values: dict[str, Any] = {}
         reader = _Reader(data)
         while not reader.at_end:
@@ -66,89 +68,89 @@ class Message:
 
 @dataclass(frozen=True)
 class ClientHello(Message):
-    version: int = _field(1, int, 0)
-    random: bytes = _field(2, bytes, b"")
+    version: int = numbered(1, int, 0)
+    random: bytes = numbered(2, bytes, b"")
 
 
 @dataclass(frozen=True)
 class Hello(Message):
-    client_hello: bytes = _field(1, bytes, b"")
+    client_hello: bytes = numbered(1, bytes, b"")
 
 
 @dataclass(frozen=True)
 class HelloReply(Message):
-    enclave_params: bytes = _field(1, bytes, b"")
-    evidence: bytes = _field(2, bytes, b"")
-    session_id: bytes = _field(3, bytes, b"")
-    path: tuple[bytes, ...] = _field(4, bytes, ())
-    leaf_index: int = _field(5, int, 0)
-    format: int = _field(6, int, 0)
+    enclave_params: bytes = numbered(1, bytes, b"")
+    evidence: bytes = numbered(2, bytes, b"")
+    session_id: bytes = numbered(3, bytes, b"")
+    path: tuple[bytes, ...] = numbered(4, bytes, ())
+    leaf_index: int = numbered(5, int, 0)
+    format: int = numbered(6, int, 0)
 
 
 @dataclass(frozen=True)
 class EnclaveParams(Message):
-    versions: tuple[int, ...] = _field(1, int, ())
-    suites: tuple[int, ...] = _field(2, int, ())
-    mlkem768_ek: bytes = _field(3, bytes, b"")
-    client_attestation: bool = _field(4, bool, False)
-    app_info: bytes = _field(5, bytes, b"")
+    versions: tuple[int, ...] = numbered(1, int, ())
+    suites: tuple[int, ...] = numbered(2, int, ())
+    mlkem768_ek: bytes = numbered(3, bytes, b"")
+    client_attestation: bool = numbered(4, bool, False)
+    app_info: bytes = numbered(5, bytes, b"")
 
 
 @dataclass(frozen=True)
 class Finish(Message):
-    suite: int = _field(1, int, 0)
-    enc: bytes = _field(2, bytes, b"")
-    sealed: bytes = _field(3, bytes, b"")
+    suite: int = numbered(1, int, 0)
+    enc: bytes = numbered(2, bytes, b"")
+    sealed: bytes = numbered(3, bytes, b"")
 
 
 @dataclass(frozen=True)
 class ClientFinished(Message):
-    evidence: bytes = _field(1, bytes, b"")
-    initial_credit: int = _field(2, int, 0)
+    evidence: bytes = numbered(1, bytes, b"")
+    initial_credit: int = numbered(2, int, 0)
 
 
 @dataclass(frozen=True)
 class FinishReply(Message):
-    sealed: bytes = _field(1, bytes, b"")
+    sealed: bytes = numbered(1, bytes, b"")
 
 
 @dataclass(frozen=True)
 class ServerFinished(Message):
-    max_age_ms: int = _field(1, int, 0)
-    max_idle_ms: int = _field(2, int, 0)
-    max_concurrent_calls: int = _field(3, int, 0)
-    max_delay_ms: int = _field(4, int, 0)
-    initial_credit: int = _field(5, int, 0)
-    refused: int = _field(6, int, 0)
+    max_age_ms: int = numbered(1, int, 0)
+    max_idle_ms: int = numbered(2, int, 0)
+    max_concurrent_calls: int = numbered(3, int, 0)
+    max_delay_ms: int = numbered(4, int, 0)
+    initial_credit: int = numbered(5, int, 0)
+    refused: int = numbered(6, int, 0)
 
 
 @dataclass(frozen=True)
 class Entry(Message):
-    key: str = _field(1, str, "")
-    value: bytes = _field(2, bytes, b"")
+    key: str = numbered(1, str, "")
+    value: bytes = numbered(2, bytes, b"")
 
 
 @dataclass(frozen=True)
 class RequestHeader(Message):
-    method: str = _field(1, str, "")
-    metadata: tuple[Entry, ...] = _field(2, Entry, ())
-    sent_ms: int = _field(3, int, 0)
-    timeout_ms: int = _field(4, int, 0)
-    encoding: str = _field(5, str, "")
-    authority: str = _field(6, str, "")
+    method: str = numbered(1, str, "")
+    metadata: tuple[Entry, ...] = numbered(2, Entry, ())
+    sent_ms: int = numbered(3, int, 0)
+    timeout_ms: int = numbered(4, int, 0)
+    encoding: str = numbered(5, str, "")
+    authority: str = numbered(6, str, "")
 
 
 @dataclass(frozen=True)
 class ResponseHeader(Message):
-    metadata: tuple[Entry, ...] = _field(1, Entry, ())
-    encoding: str = _field(2, str, "")
+    metadata: tuple[Entry, ...] = numbered(1, Entry, ())
+    encoding: str = numbered(2, str, "")
 
 
 @dataclass(frozen=True)
 class Status(Message):
-    code: int = _field(1, int, 0)
-    message: str = _field(2, str, "")
-    trailers: tuple[Entry, ...] = _field(3, Entry, ())
+    code: int = numbered(1, int, 0)
+    message: str = numbered(2, str, "")
+    trailers: tuple[Entry, ...] = numbered(3, Entry, ())
 
 
 def wrap(kind: int, body: bytes) -> bytes:

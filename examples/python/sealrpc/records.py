@@ -15,8 +15,8 @@ Padding = Literal["none", "padme"] | int
 """What hides the lengths of records; a number is the size of buckets."""
 
 TAG_BYTES = 16
+_MALFORMED = 1
 MAX_PLAINTEXT_BYTES = MAX_RECORD_BYTES - TAG_BYTES
-MALFORMED = 1
 
 
 class RecordType(IntEnum):
@@ -71,7 +71,7 @@ class Opener(_Direction):
         if len(record) > MAX_RECORD_BYTES:
             raise ChannelError("record-too-large", f"a record of {len(record)} bytes")
         if self._over:
-            raise ChannelError("malformed-record", "a record after the last one", MALFORMED)
+            raise ChannelError("malformed-record", "a record after the last one", _MALFORMED)
         self._over = True
         plaintext_bytes = max(0, len(record) - TAG_BYTES)
         self._counted += _cost(plaintext_bytes)
@@ -88,10 +88,10 @@ class Opener(_Direction):
         try:
             kind = RecordType(content[-1])
         except (IndexError, ValueError) as error:
-            raise ChannelError("malformed-record", "no type of a record", MALFORMED) from error
+            raise ChannelError("malformed-record", "no type of a record", _MALFORMED) from error
         frames = content[:-1]
         if kind is RecordType.ALERT and len(frames) != 2:
-            raise ChannelError("malformed-record", "an alert without its code", MALFORMED)
+            raise ChannelError("malformed-record", "an alert without its code", _MALFORMED)
         if kind is RecordType.KEY_UPDATE:
             self._update(now)
         self._over = kind in (RecordType.END, RecordType.ALERT)
