@@ -1,5 +1,4 @@
 /** Calls of the suite through a grpc-js client, each of which gives all that came of it. */
-import { once } from "node:events";
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import type { MethodDefinition } from "../../services/grpc/service-definition.ts";
@@ -142,8 +141,11 @@ async function endOf<Response>(call: Call, responses: Response[]): Promise<Ended
   call.on("metadata", (metadata: grpc.Metadata) => {
     initial = metadata;
   });
+  // Says the same as the status.
   call.on("error", () => {});
-  const [status] = (await once(call, "status")) as [grpc.StatusObject];
+  const status = await new Promise<grpc.StatusObject>((resolve) => {
+    call.on("status", resolve);
+  });
   return { responses, initial, status };
 }
 
@@ -159,10 +161,10 @@ function running<Request, Response>(
     cancel: () => call.cancel(),
     async response(index) {
       while (responses.length <= index) {
-        const over = await Promise.race([
-          once(call, "data").then(() => undefined),
-          ended.then(({ status }) => status),
-        ]);
+        const more = new Promise<undefined>((resolve) => {
+          call.once("data", () => resolve(undefined));
+        });
+        const over = await Promise.race([more, ended.then(({ status }) => status)]);
         if (over !== undefined) throw new Error(`ended with ${over.code}: ${over.details}`);
       }
       return responses[index] as Response;
