@@ -299,7 +299,8 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
     }
     // A longer timer would fire at once.
     if (leftMs > MAX_TIMER_MS) return true;
-    this.#deadlineTimer = setTimeout(() => {
+    // After a back-off it runs already.
+    this.#deadlineTimer ??= setTimeout(() => {
       this.#finish(deadlineStatus(this.#outcome));
     }, leftMs);
     return true;
