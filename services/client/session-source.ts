@@ -242,7 +242,11 @@ export class SessionSource {
   #serve(): void {
     for (const call of this.#waiting) {
       const live = this.pick(call);
-      if (live === undefined) continue;
+      if (live === undefined) {
+        // Otherwise each call that ends would cost a look at every call that waits.
+        if (!this.#hasRoom()) break;
+        continue;
+      }
       this.#waiting.delete(call);
       call.onSession(live);
     }
@@ -262,6 +266,16 @@ export class SessionSource {
   #canTakeCalls(): boolean {
     const nowMs = performance.now();
     for (const live of this.#usable) if (live.session.canOpen(nowMs)) return true;
+    for (const live of this.#aging) if (this.#isYoung(live)) return true;
+    return false;
+  }
+
+  /** Whether there is a session for a call that may use any. */
+  #hasRoom(): boolean {
+    const nowMs = performance.now();
+    for (const { session, maxConcurrentCalls } of this.#usable) {
+      if (session.openCalls < maxConcurrentCalls && session.canOpen(nowMs)) return true;
+    }
     for (const live of this.#aging) if (this.#isYoung(live)) return true;
     return false;
   }

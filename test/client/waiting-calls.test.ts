@@ -5,6 +5,7 @@ import { ChannelError } from "../../channel/errors.ts";
 import { CallLedger } from "../../services/client/call-ledger.ts";
 import { SealedCall } from "../../services/client/sealed-call.ts";
 import { SessionSource } from "../../services/client/session-source.ts";
+import type { WaitingCall } from "../../services/client/session-source.ts";
 import type { CallStatus } from "../../services/client/status.ts";
 import { FakeConnector } from "../support/fake-session.ts";
 
@@ -49,6 +50,46 @@ describe("a call that was sent again after a back-off", () => {
     assert.equal(running.size, 0);
     set.mock.restore();
     clear.mock.restore();
+  });
+});
+
+describe("many calls that wait for a session", () => {
+  it("are not all asked again whenever one call ends", () => {
+    const connector = new FakeConnector();
+    const source = new SessionSource(connector.connect, 1);
+    let asked = 0;
+    const waiter: () => WaitingCall = () => ({
+      waitForReady: false,
+      mayUse: () => {
+        asked += 1;
+        return true;
+      },
+      onSession: ({ session }) => {
+        session.open(
+          { method: "/a.B/C", metadata: [], authority: "", encoding: "", deadlineMs: Infinity },
+          { onHeaders: () => undefined, onMessage: () => undefined, onEnd: () => undefined },
+        );
+      },
+      onNoSession: () => undefined,
+    });
+    for (let i = 0; i < 5000; i++) source.enqueue(waiter());
+    const session = connector.last.succeed((live) => {
+      live.maxConcurrentCalls = 10;
+    });
+    let looked = 0;
+    Object.defineProperty(session, "maxConcurrentCalls", {
+      get: () => {
+        looked += 1;
+        return 10;
+      },
+    });
+    for (let i = 0; i < 100; i++) {
+      session.opened[i]?.end(OK);
+      source.callEnded();
+    }
+    assert.equal(session.opened.length, 110);
+    assert.ok(asked < 1000, `${asked} were asked`);
+    assert.ok(looked < 5000, `the session was looked at ${looked} times`);
   });
 });
 
