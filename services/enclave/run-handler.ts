@@ -17,7 +17,12 @@ export function runHandler(
   const { place } = base;
   const fail = (error: unknown): void => {
     base.reportError(error);
-    call.sendStatus(UNKNOWN_ERROR);
+    try {
+      call.sendStatus(UNKNOWN_ERROR);
+    } catch (thrown) {
+      // By an interceptor: the call has to end all the same.
+      base.fail(thrown);
+    }
   };
   place.hold();
   let result: unknown;
@@ -53,13 +58,18 @@ export function answerOf(
     if (answered) return;
     answered = true;
     base.place.answered();
-    if (error) {
-      call.sendStatus(statusOf(error, trailers));
-      return;
+    try {
+      if (error) {
+        call.sendStatus(statusOf(error, trailers));
+        return;
+      }
+      call.sendMessage(value, () => {
+        call.sendStatus({ code: Code.OK, details: "OK", metadata: trailers ?? null });
+      });
+    } catch (thrown) {
+      // By an interceptor, and not the fault of whoever answers.
+      base.fail(thrown);
     }
-    call.sendMessage(value, () => {
-      call.sendStatus({ code: Code.OK, details: "OK", metadata: trailers ?? null });
-    });
   };
 }
 

@@ -91,18 +91,39 @@ export class StreamCall extends Duplex {
     return super.end();
   }
 
+  /**
+   * Node emits most events on a turn of its own, where what a listener throws would end the process.
+   */
+  override emit(event: string | symbol, ...values: unknown[]): boolean {
+    try {
+      return super.emit(event, ...values);
+    } catch (error) {
+      this.#base.fail(error);
+      return true;
+    }
+  }
+
   override _read(): void {
     this.#call.startRead();
   }
 
   override _write(message: unknown, _encoding: string, callback: () => void): void {
-    this.#call.sendMessage(message, callback);
+    try {
+      this.#call.sendMessage(message, callback);
+    } catch (error) {
+      // An interceptor's. When the message had to wait, this is the session's turn.
+      this.#base.fail(error);
+    }
   }
 
   override _final(callback: () => void): void {
     callback();
     const metadata = this.#status.metadata ?? this.#trailers ?? null;
-    this.#call.sendStatus({ ...this.#status, metadata });
+    try {
+      this.#call.sendStatus({ ...this.#status, metadata });
+    } catch (error) {
+      this.#base.fail(error);
+    }
   }
 
   /** A status of its own, because a failing pipeline destroys the call and says nothing more. */

@@ -4,12 +4,13 @@ import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { describe, it } from "node:test";
 
-import { Metadata, status as Code } from "@grpc/grpc-js";
+import { Metadata, ServerInterceptingCall, status as Code } from "@grpc/grpc-js";
+import type { ServerInterceptor } from "@grpc/grpc-js";
 
 import type { BehaviorService } from "#gen/behavior/v1/behavior_pb.js";
 import type { Handlers } from "../../services/enclave/handlers.ts";
 import { Dispatch, request, response, settle, textsOf } from "../support/dispatch.ts";
-import type { FakeCall } from "../support/fake-call.ts";
+import { FakeCall } from "../support/fake-call.ts";
 
 type Of = Handlers<typeof BehaviorService>;
 const HIDDEN = { code: Code.UNKNOWN, message: "Unknown error", trailers: [] };
@@ -374,5 +375,91 @@ describe("a bidirectional call", () => {
       ["y"],
       false,
     ]);
+  });
+});
+
+describe("what the application throws outside its handler", () => {
+  it("in a listener for messages, ends the call with UNKNOWN", async () => {
+    const call = chat((stream) => {
+      stream.on("data", () => {
+        throw new Error("secret");
+      });
+    });
+    call.deliver(request("one"));
+    await settle();
+    assert.deepEqual(call.status, HIDDEN);
+  });
+
+  it("in a listener for the end, ends the call with UNKNOWN", async () => {
+    const call = chat((stream) => {
+      stream.on("data", () => undefined);
+      stream.on("end", () => {
+        throw new Error("secret");
+      });
+    });
+    call.deliver(request("one")).clientEnd();
+    await settle();
+    assert.deepEqual(call.status, HIDDEN);
+  });
+
+  it("in an interceptor, when a message leaves later, ends the call with UNKNOWN", async () => {
+    let sent = 0;
+    const dispatch = new Dispatch(
+      {
+        expand: (stream) => {
+          stream.write(response("one"));
+          stream.write(response("two"));
+        },
+      },
+      {
+        interceptors: [
+          (_method, call) =>
+            new ServerInterceptingCall(call, {
+              sendMessage: (message, next) => {
+                sent += 1;
+                if (sent === 2) throw new Error("secret");
+                next(message);
+              },
+            }),
+        ],
+      },
+    );
+    const fake = new FakeCall();
+    fake.clogged = true;
+    const call = dispatch.open("Expand", {}, fake).deliver(request("x")).clientEnd();
+    call.unclog();
+    await settle();
+    assert.deepEqual(call.status, HIDDEN);
+  });
+
+  it("in an interceptor, at the status, ends every kind of call with UNKNOWN", async () => {
+    const interceptors: ServerInterceptor[] = [
+      (_method, call) =>
+        new ServerInterceptingCall(call, {
+          sendStatus: () => {
+            throw new Error("secret");
+          },
+        }),
+    ];
+    const dispatch = new Dispatch(
+      {
+        unary: async () => {
+          await settle();
+          throw new Error("secret");
+        },
+        collect: (_stream, callback) => {
+          setTimeout(() => callback(null, response("one")), 1);
+        },
+        expand: (stream) => stream.end(),
+        chat: (stream) => stream.end(),
+      },
+      { interceptors },
+    );
+    for (const method of ["Unary", "Collect", "Expand", "Chat"]) {
+      const call = dispatch.open(method).deliver(request("x")).clientEnd();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      await settle();
+      assert.deepEqual(call.status, HIDDEN, method);
+    }
   });
 });
