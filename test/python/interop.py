@@ -293,6 +293,17 @@ async def closing_cancels(service: TestService, channel: AttestedChannel) -> Non
     await channel.close(grace=0.05)
     expect_failure(await failure_of(held), StatusCode.CANCELLED, "unknown", None)
     expect((session.is_over, session.error), (True, None))
+    error = await failure_of(service.empty(Message()))
+    expect_failure(error, StatusCode.UNAVAILABLE, "not-executed", "closed")
+
+
+@case
+async def unreachable(service: TestService, channel: AttestedChannel) -> None:
+    async with AttestedChannel("127.0.0.1:1", channel.policy) as nowhere:
+        calls = [TestService(nowhere).empty(Message()) for _ in range(10)]
+        for call in calls:
+            error = await failure_of(call)
+            expect_failure(error, StatusCode.UNAVAILABLE, "not-executed", "unreachable")
 
 
 async def main(target: str, policy_file: str) -> int:

@@ -21,6 +21,7 @@ from grpc import aio
 from . import metadata as entries
 from .call import Call
 from .connection import OPTIONS, Connection, connect
+from .errors import TransportError
 from .evidence import Policy, verify
 from .handshake import Attest, ClientHandshake
 from .records import Padding
@@ -51,10 +52,11 @@ class AttestedChannel:
             if credentials
             else aio.insecure_channel(target, OPTIONS)
         )
-        self._policy, self._attest, self._padding = policy, attest, padding
+        self.policy, self._attest, self._padding = policy, attest, padding
         self.authority, self.max_message_bytes = target, max_message_bytes
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Future[Session] | None = None
         self._current: Connection | None = None
+        self._closed = False
         self._connections: set[Connection] = set()
 
     async def __aenter__(self) -> AttestedChannel:
@@ -65,27 +67,33 @@ class AttestedChannel:
 
     async def close(self, grace: float | None = CLOSE_SECONDS) -> None:
         """Ends every session in order, or after `grace` seconds without it."""
+        self._closed = True
         await asyncio.gather(*(connection.close(grace) for connection in self._connections))
         await self._outer.close()
 
     async def session(self) -> Session:
         """An attested session that takes calls: the one in use, or a new one."""
-        async with self._connecting:
-            if self._current is None or not self._current.session.takes_calls:
-                if self._current:
-                    self._current.session.close()
-                self._current = await self._connect()
+        if self._closed:
+            raise TransportError("closed", "the channel is closed")
+        if self._current and self._current.session.takes_calls:
             return self._current.session
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.ensure_future(self._connect())
+        # However many calls wait, one attempt is made; and none of them can cancel it.
+        return await asyncio.shield(self._connecting)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> Session:
+        if self._current:
+            self._current.session.close()
         handshake = ClientHandshake(
-            lambda evidence, challenge: verify(evidence, self._policy, challenge, time.time()),
+            lambda evidence, challenge: verify(evidence, self.policy, challenge, time.time()),
             attest=self._attest,
         )
         connection = await connect(self._outer, handshake, self._padding)
         self._connections.add(connection)
         connection.over.add_done_callback(lambda _: self._connections.discard(connection))
-        return connection
+        self._current = connection
+        return connection.session
 
     def unary_unary(self, method: str, *codecs: Any, **more: Any) -> _Start:
         return self._start(method, False, False, *codecs, **more)

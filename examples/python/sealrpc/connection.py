@@ -49,7 +49,8 @@ class Connection:
         self.session.cancel_all()
         await asyncio.wait([self.over], timeout=1)
         self.session.fail(ChannelError("session-expired", "the channel was closed"))
-        await self.over
+        self.over.cancel()
+        await asyncio.wait([self.over])
 
     async def _run(self) -> None:
         reading, ticking = asyncio.ensure_future(self._read()), asyncio.ensure_future(self._tick())
@@ -93,6 +94,8 @@ class Connection:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1)
+            if self.session.error:  # a second ago, and the writer still waits for the host
+                self._stream.cancel()
             self.session.tick()
 
 

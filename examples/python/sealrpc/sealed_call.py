@@ -1,4 +1,4 @@
-"""One call, as `grpc.aio` gives it to callers."""
+"""The calls of a channel, with the methods of those of `grpc.aio`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CallError(aio.AioRpcError):
 
 
 class SealedCall:
-    """One call, as `grpc.aio` gives it to callers: await it, or iterate over its messages."""
+    """One call: await it, or iterate over its messages."""
 
     def __init__(
         self,
