@@ -44,7 +44,8 @@ export interface BuildOptions {
 export interface BuiltImage extends EncodedImage {
   readonly architecture: Architecture;
   readonly name: string;
-  readonly version: string;
+  /** Undefined when neither the options nor the application's package.json tell it. */
+  readonly version: string | undefined;
   /** SHA-256 of the inputs that are one file each, by what they are. */
   readonly inputs: Readonly<Record<string, string>>;
   /** Kernel modules in the order in which they are loaded. */
@@ -90,7 +91,7 @@ export function buildImage(options: BuildOptions): BuiltImage {
   });
   const ramdisks = [bootstrap, encodeCpio(tree)];
   onStep("image file and measurements");
-  const { name = project.name ?? "enclave", version = project.version ?? "0.0.0" } = options;
+  const { name = project.name ?? "enclave", version = project.version } = options;
   const inputs = {
     kernel: sha256(kernel),
     busybox: sha256(readFileSync(busybox)),
@@ -110,7 +111,7 @@ export function buildImage(options: BuildOptions): BuiltImage {
 
 function metadataOf(
   name: string,
-  version: string,
+  version: string = "0.0.0",
   builderVersion: string = "0.0.0",
   kernelRelease: string = "unknown",
   inputs: BuiltImage["inputs"],

@@ -94,7 +94,10 @@ export function buildCommand(): Command {
     .option("--sign-key <file>", "sign with this key of P-384, PEM (with --sign-cert)")
     .option("--sign-cert <file>", "its certificate, PEM; PCR8 will be its hash")
     .requiredOption("--output <file>", "the image")
-    .option("--release <file>", "also write version and measurements, for `sealrpc release`")
+    .option(
+      "--release <file>",
+      "also write the entry of a release, for the list of `sealrpc release sign`",
+    )
     .option("--json", "print facts as JSON")
     .addHelpText("after", NOTES)
     .action(build);
@@ -131,9 +134,13 @@ function build(words: readonly string[], flags: Flags, command: Command): void {
   for (const [addon, missing] of image.incompleteAddons) {
     console.error(`sealrpc: ${addon} will not load in the enclave: it lacks ${missing.join(", ")}`);
   }
+  const { version, measurements } = image;
+  if (flags.release !== undefined && version === undefined) {
+    usage(command, "--image-version for --release, since package.json tells no version");
+  }
   writeImage(flags.output, image);
-  if (flags.release !== undefined) {
-    writeFileSync(flags.release, formatReleaseEntry(image.version, image.measurements));
+  if (flags.release !== undefined && version !== undefined) {
+    writeFileSync(flags.release, formatReleaseEntry(version, measurements));
   }
   process.stdout.write(
     flags.json === true
@@ -167,7 +174,7 @@ function factsOf(path: string, image: BuiltImage): object {
     file: path,
     sizeBytes: sizeOf(image),
     name,
-    version,
+    version: version ?? null,
     architecture,
     modules,
     inputs,
@@ -180,7 +187,7 @@ function rowsOf(path: string, image: BuiltImage): readonly Row[] {
   const { name, version, architecture, modules, inputs } = image;
   return [
     ["image", `${path}, ${sizeOf(image)} bytes`],
-    ["name", `${name} ${version}`],
+    ["name", [name, version].join(" ").trim()],
     ["architecture", architecture],
     ["modules", modules.join(", ") || "none: the kernel must have VSOCK and nsm built in"],
     ...Object.entries(inputs).map(([what, digits]): Row => [what, `SHA-256 ${digits}`]),

@@ -1,6 +1,6 @@
 /** How measurements of an image are printed, and the entry of a release that has them. */
 import type { Measurements } from "../../image/index.ts";
-import type { Row } from "../facts.ts";
+import { formatJson, type Row } from "../facts.ts";
 
 /** In hexadecimal digits, under the names that a policy has for them. */
 export interface MeasurementFacts {
@@ -27,7 +27,8 @@ export function measurementRows(measurements: Measurements): readonly Row[] {
   ]);
 }
 
-/** The entry of a release, as `sealrpc release` takes it. */
+/** The entry of a current release, as it stands in the list that `sealrpc release sign` takes. */
 export function formatReleaseEntry(version: string, measurements: Measurements): string {
-  return `${JSON.stringify({ version, ...measurementFacts(measurements) }, null, 2)}\n`;
+  const referenceValues = [measurementFacts(measurements)];
+  return formatJson({ version, status: "current", referenceValues });
 }

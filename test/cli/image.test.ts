@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { CommanderError } from "commander";
+import { parseReleases } from "../../attestation/release.ts";
 import { imageCommand } from "../../cli/image.ts";
 import { readImageFile } from "../../image/index.ts";
 import { fakeExecutable, fakeKernel, fakeModule } from "../support/fake-boot-files.ts";
@@ -35,7 +36,7 @@ const inputs = [
   "--node",
   place("node"),
 ];
-const pcr0 = /^e211f7111c39/;
+const firstDigits = /^e211f7111c39/;
 
 describe("sealrpc image build", () => {
   it("writes an image and a release entry, and prints the measurements", async () => {
@@ -63,12 +64,15 @@ describe("sealrpc image build", () => {
       assert.match(stdout, new RegExp(`^${name.toUpperCase()} +${hex(measurements[name])}$`, "m"));
     }
     assert.doesNotMatch(stdout, /PCR8/);
-    assert.deepEqual(JSON.parse(readFileSync(release, "utf8")), {
-      version: "2.0.0",
-      pcr0: hex(measurements.pcr0),
-      pcr1: hex(measurements.pcr1),
-      pcr2: hex(measurements.pcr2),
-    });
+    const { pcr0, pcr1, pcr2 } = measurements;
+    // The list of `sealrpc release sign` takes the entry as it is.
+    assert.deepEqual(parseReleases([JSON.parse(readFileSync(release, "utf8"))]), [
+      {
+        version: "2.0.0",
+        status: "current",
+        referenceValues: [{ pcr0: hex(pcr0), pcr1: hex(pcr1), pcr2: hex(pcr2) }],
+      },
+    ]);
     assert.equal(metadata?.["ImageVersion"], "2.0.0");
     assert.match(
       readFileSync(output, "latin1"),
@@ -101,9 +105,9 @@ describe("sealrpc image build", () => {
     assert.deepEqual(facts["modules"], ["nsm"]);
     const measurements = facts["measurements"] as Record<string, string>;
     assert.match(measurements["pcr8"]!, /^[0-9a-f]{96}$/);
-    const entry = JSON.parse(readFileSync(release, "utf8")) as Record<string, string>;
-    assert.equal(entry["version"], "1.2.3");
-    assert.equal(entry["pcr8"], measurements["pcr8"]);
+    const [entry] = parseReleases([JSON.parse(readFileSync(release, "utf8"))]);
+    assert.equal(entry?.version, "1.2.3");
+    assert.equal(entry.referenceValues[0]?.pcr8, measurements["pcr8"]);
     const inspected = await image("inspect", output);
     assert.match(inspected.stdout, /^signer +CN=releases\.example$/m);
     const measured = await image("measure", output);
@@ -138,6 +142,16 @@ describe("sealrpc image build", () => {
     );
     assert.equal(status, 0);
     assert.match(stderr, /^sealrpc: app\/x\.node will not load in the enclave/);
+  });
+
+  it("writes no release without a version", async () => {
+    folder.write("nameless/main.js", "");
+    const args = [...inputs.with(1, place("nameless")), "--start", "main.js"];
+    const files = ["--output", place("nameless.eif"), "--release", place("nameless.json")];
+    const { status, stderr } = await image("build", ...args, ...files);
+    assert.equal(status, 2);
+    assert.match(stderr, /--image-version/);
+    assert.ok(!existsSync(place("nameless.eif")) && !existsSync(place("nameless.json")));
   });
 
   describe("calls wrong usage", () => {
@@ -185,14 +199,14 @@ describe("sealrpc image measure", () => {
       lines.map((line) => line.slice(0, 4)),
       ["PCR0", "PCR1", "PCR2"],
     );
-    assert.match(lines[0]!.slice(6), pcr0);
+    assert.match(lines[0]!.slice(6), firstDigits);
   });
 
   it("prints them as JSON under the names of a policy", async () => {
     const { stdout } = await image("measure", plain, "--json");
     const facts = JSON.parse(stdout) as Record<string, string>;
     assert.deepEqual(Object.keys(facts), ["pcr0", "pcr1", "pcr2"]);
-    assert.match(facts["pcr0"]!, pcr0);
+    assert.match(facts["pcr0"]!, firstDigits);
   });
 
   it("exits with 1 and the code for what is refused", async () => {
@@ -238,7 +252,7 @@ describe("sealrpc image inspect", () => {
     assert.equal((facts["sections"] as unknown[]).length, 5);
     assert.deepEqual(facts["metadata"], { ImageName: "test" });
     assert.equal(facts["signer"], null);
-    assert.match((facts["measurements"] as Record<string, string>)["pcr0"]!, pcr0);
+    assert.match((facts["measurements"] as Record<string, string>)["pcr0"]!, firstDigits);
   });
 
   it("lets no text of the image steer the terminal", async () => {
