@@ -9,6 +9,9 @@ const MAX_CREDIT = 0x7fffffff;
 /** The most that a receiver keeps granted for one call, however fast the call is. */
 const MAX_WINDOW_BYTES = 8_388_608;
 
+/** Granted beyond what a message under way needs. */
+const SPARE_BYTES = 16_384;
+
 /** Adds a grant of the peer. @throws Violation `credit` for 0 or a sum beyond 2^31 - 1. */
 export function addCredit(available: number, granted: number): number {
   const sum = available + granted;
@@ -67,7 +70,9 @@ export class ReceiveCredit {
       this.#lastGrantMs = nowMs;
       due = this.#owed;
     }
-    due = Math.max(due, demand - this.#available);
+    // With some to spare: a peer that sends tiny pieces would provoke a grant with each.
+    if (demand > this.#available) due = Math.max(due, demand + SPARE_BYTES - this.#available);
+    due = Math.min(due, MAX_CREDIT - this.#available);
     this.#available += due;
     return due;
   }

@@ -94,6 +94,26 @@ describe("a peer that reads nothing", () => {
     peer.tick(20_000);
     assert.equal(codeOf(peer), "credit-overrun");
   });
+
+  it("provokes no CREDIT for each piece of a message that is waited for", () => {
+    const peer = new RawPeer("enclave", {
+      terms: { initialCredit: 1000 },
+      onCall: (call) => {
+        call.start(false, 0);
+        call.read();
+        return {
+          onMessage: () => undefined,
+          onHalfClose: () => undefined,
+          onCancel: () => undefined,
+        };
+      },
+    });
+    peer.send(openFrame(1), rawFrame(frame.MESSAGE, 1, [0, 1, 0, 0, 1], frame.MORE));
+    for (let i = 0; i < 500; i++) peer.send(rawFrame(frame.MESSAGE, 1, [1], frame.MORE));
+    const grants = peer.frames().filter(({ type }) => type === frame.CREDIT).length;
+    assert.equal(codeOf(peer), undefined);
+    assert.ok(grants < 10, `${grants} grants`);
+  });
 });
 
 describe("a header whose length is hard to bound", () => {
