@@ -234,13 +234,21 @@ export class Session implements BudgetHolder {
     if (this.hasOutput()) this.#events.onOutput();
   }
 
-  /** Enclave: takes no more calls, and ends when those that run are over, at the latest after `graceMs`. */
+  /**
+   * Enclave: takes no more calls, and ends when those that run are over, at the latest after
+   * `graceMs`. Again, it can only shorten that time.
+   */
   goAway(nowMs: number, graceMs: number): void {
     this.#host.nowMs = nowMs;
-    if (this.#state !== "open" || this.#role !== "enclave") return;
-    this.#state = "closing";
-    this.#endAtMs = nowMs + graceMs;
-    this.#host.control(frame.GOAWAY, 0, [0]);
+    if (this.#state === "closed" || this.#role !== "enclave") return;
+    this.#endAtMs = Math.min(this.#endAtMs, nowMs + graceMs);
+    if (this.#state === "open") {
+      this.#state = "closing";
+      this.#host.control(frame.GOAWAY, 0, [0]);
+    } else {
+      // There is none, but whoever takes it also asks for the next deadline.
+      this.#events.onOutput();
+    }
     this.#maybeEnd();
   }
 

@@ -36,6 +36,18 @@ describe("the age of a session", () => {
     assert.deepEqual(pair.enclave.closed, { error: undefined });
   });
 
+  it("is cut shorter by a shutdown that gives less than its drain", () => {
+    const pair = createPair({ terms: { maxAgeMs: MINUTE } });
+    const seen = openCall(pair);
+    pair.flush();
+    pair.served[0]?.call.start(true, 0);
+    pair.advance(MINUTE, 10_000);
+    pair.enclave.session.goAway(pair.nowMs, 5000);
+    assert.equal(pair.enclave.session.nextDeadlineMs(), MINUTE + 5000);
+    pair.advance(5000);
+    assert.ok(seen.end?.kind === "status" && seen.end.status.message === "session age");
+  });
+
   it("ends in order at max_idle when no call is open", () => {
     const pair = createPair();
     pair.advance(10 * MINUTE);
