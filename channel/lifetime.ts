@@ -8,6 +8,8 @@ import type { SessionTerms } from "./established.ts";
 const SILENCE_MS = 20_000;
 /** How long calls that run at max_age may go on. */
 export const DRAIN_MS = 600_000;
+/** How long the peer's `end` is waited for once the own one left. */
+export const END_MS = 20_000;
 /** However long the terms allow: beyond it a key would grow too old between two records (§7). */
 const MAX_IDLE_MS = 600_000;
 /** A client opens nothing when the enclave may be about to end the session for idleness. */

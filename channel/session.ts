@@ -16,7 +16,7 @@ import { ChannelError } from "./errors.ts";
 import type { Established } from "./established.ts";
 import * as frame from "./frame.ts";
 import { exportKey } from "./key-schedule.ts";
-import { DRAIN_MS, Lifetime } from "./lifetime.ts";
+import { DRAIN_MS, END_MS, Lifetime } from "./lifetime.ts";
 import { Liveness } from "./liveness.ts";
 import { Outbound } from "./outbound.ts";
 import { Opener, Sealer, type DirectionOptions } from "./record.ts";
@@ -42,7 +42,7 @@ export class Session implements BudgetHolder {
   readonly #budget: Budget | undefined;
   readonly #host: CallHost & { nowMs: number };
   #state: State = "open";
-  /** When what is still open is ended: close()'s grace, or the enclave's patience after GOAWAY. */
+  /** When what is still open is ended: close()'s grace, or patience after GOAWAY or the own `end`. */
   #endAtMs = Infinity;
   #renewalIsDue = false;
   /** A call was opened while none was: the peer's silence counts from when it is sealed. */
@@ -226,6 +226,10 @@ export class Session implements BudgetHolder {
     }
     if (nowMs >= this.#endAtMs) {
       this.#endAtMs = Infinity;
+      if (this.#endIsSealed) {
+        this.#fail(new ChannelError("truncated", "the peer did not end the session"));
+        return;
+      }
       if (this.#calls instanceof ClientCalls) this.#calls.cancelAll();
       else this.#calls.ageAll();
     }
@@ -364,6 +368,7 @@ export class Session implements BudgetHolder {
     this.#endIsSealed = true;
     if (this.#state === "closed") this.#outbound.destroy();
     else if (this.#endCame) this.#closed(undefined);
+    else this.#endAtMs = this.#host.nowMs + END_MS;
   }
 
   #fail(error: unknown): void {

@@ -109,6 +109,20 @@ describe("a peer that falls silent", () => {
   });
 });
 
+describe("an end that the peer never answers", () => {
+  it("is waited for 20 s", () => {
+    const peer = new RawPeer("client");
+    peer.session.close(0, Infinity);
+    peer.frames();
+    assert.equal(peer.session.nextDeadlineMs(), 20_000);
+    peer.tick(19_999);
+    assert.ok(!peer.session.isClosed);
+    peer.tick(20_000);
+    assert.equal(codeOf(peer), "truncated");
+    assert.equal(peer.session.hasOutput(), false);
+  });
+});
+
 describe("key updates", () => {
   it("happen by time, and records go on opening", () => {
     const peer = new RawPeer("client", { keyLimitMs: 1000 });
