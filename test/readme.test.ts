@@ -96,6 +96,7 @@ for (const path of [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "CHANGELOG.md",
+  "docs/any-language.md",
   "docs/interop.md",
   "docs/operations.md",
   "docs/protocol.md",
