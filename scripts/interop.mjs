@@ -1,12 +1,13 @@
 // Runs gRPC's official interoperability suite (docs/interop.md): installs the clients and the server
 // whose toolchains are here, and starts the test in a network namespace of its own, since the
 // official servers listen on all addresses. Arguments: --write-table, and what Node's test runner
-// takes, for example --test-name-pattern=Java.
+// takes, for example --test-name-pattern=Java. Then grpcurl through the sidecar.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+const GRPCURL = "v1.9.4";
 const GRPC_GO = "v1.85.0";
 const GRPC_JAVA = "1.79.0";
 const GRPCIO = "1.85.1";
@@ -24,7 +25,10 @@ if (namespace === undefined) {
 }
 
 const installed = { go: installGo(), java: installJava(), python: installPython() };
-const absent = Object.entries(installed).filter(([, { absent }]) => absent !== undefined);
+const grpcurl = installGrpcurl();
+const absent = Object.entries({ ...installed, grpcurl }).filter(
+  ([, { absent }]) => absent !== undefined,
+);
 for (const [name, { absent: reason }] of absent) console.log(`interop: without ${name}: ${reason}`);
 
 const ours = ["--write-table"];
@@ -49,12 +53,27 @@ const { status } = spawnSync(
     env: { ...process.env, SEALRPC_INTEROP: JSON.stringify(installed) },
   },
 );
-process.exit(status ?? 1);
+const { status: grpcurlStatus } = spawnSync(
+  process.execPath,
+  [
+    ...["--enable-source-maps", "--test-reporter=spec"],
+    join("dist", "test", "interop", "grpcurl.test.js"),
+  ],
+  { cwd: root, stdio: "inherit" },
+);
+process.exit((status ?? 1) || (grpcurlStatus ?? 1));
 
 function installGo() {
   return install(`grpc-go-${GRPC_GO}`, ["go"], (folder) => {
     run("go", ["install", `google.golang.org/grpc/interop/client@${GRPC_GO}`], { GOBIN: folder });
     run("go", ["install", `google.golang.org/grpc/interop/server@${GRPC_GO}`], { GOBIN: folder });
+  });
+}
+
+function installGrpcurl() {
+  return install(`grpcurl-${GRPCURL}`, ["go"], (folder) => {
+    const command = `github.com/fullstorydev/grpcurl/cmd/grpcurl@${GRPCURL}`;
+    run("go", ["install", command], { GOBIN: folder });
   });
 }
 
