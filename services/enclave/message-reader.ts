@@ -2,6 +2,7 @@
 import { ChannelError } from "../../channel/errors.ts";
 
 const PREFIX_BYTES = 5;
+const MAX_PARTS = 64;
 
 /** Reads the messages of one stream. Keeps no more than has arrived, whatever is announced. */
 export class MessageReader {
@@ -33,7 +34,7 @@ export class MessageReader {
       at += part.length;
       this.#missingBytes -= part.length;
       if (this.#missingBytes > 0) {
-        this.#parts.push(part);
+        this.#keep(part);
       } else if (this.#parts.length === 0) {
         take(part);
       } else {
@@ -42,6 +43,12 @@ export class MessageReader {
         take(Buffer.concat(parts));
       }
     }
+  }
+
+  /** A part costs more than its bytes, and a hostile peer may send each byte by itself. */
+  #keep(part: Uint8Array): void {
+    this.#parts.push(part);
+    if (this.#parts.length >= MAX_PARTS) this.#parts = [Buffer.concat(this.#parts)];
   }
 
   #readPrefix(chunk: Uint8Array, start: number): number {

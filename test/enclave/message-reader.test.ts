@@ -47,6 +47,12 @@ describe("the reader of outer messages", () => {
     );
   });
 
+  it("reads a message of which each byte comes by itself", () => {
+    const message = Uint8Array.from({ length: 500 }, (_, i) => i % 251);
+    const chunks = Array.from(framed(message), (byte) => Uint8Array.of(byte));
+    assert.deepEqual(read(chunks), [Buffer.from(message)]);
+  });
+
   it("gives a message that lies in one chunk as a view of it", () => {
     const chunk = framed(Buffer.from("message"));
     const reader = new MessageReader(100);
