@@ -1,14 +1,14 @@
-// Runs gRPC's official interoperability suite (docs/interop.md): installs the clients and the server
-// whose toolchains are here, and starts the test in a network namespace of its own, since the
+// Runs gRPC's official interoperability suite (docs/interop.md) and grpcurl: installs those of their
+// programs whose toolchains are here, and starts the tests in a network namespace of their own, since the
 // official servers listen on all addresses. Arguments: --write-table, and what Node's test runner
-// takes, for example --test-name-pattern=Java. Then grpcurl through the sidecar.
+// takes, for example --test-name-pattern=Java.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const GRPCURL = "v1.9.4";
 const GRPC_GO = "v1.85.0";
+const GRPCURL = "v1.9.4";
 const GRPC_JAVA = "1.79.0";
 const GRPCIO = "1.85.1";
 
@@ -16,52 +16,45 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const protos = join(root, "test", "interop", "proto");
 const cache = join(root, ".cache", "interop");
 
-const namespace = ["-rn", "-n"].find(
-  (flag) => spawnSync("unshare", [flag, "ip", "link", "set", "lo", "up"]).status === 0,
-);
+// Of processes too, so that nothing which a test started outlives it.
+const namespace = [
+  ["-rnpf", "--kill-child"],
+  ["-npf", "--kill-child"],
+].find((flags) => spawnSync("unshare", [...flags, "ip", "link", "set", "lo", "up"]).status === 0);
 if (namespace === undefined) {
   console.log("interop: skipped, because network namespaces cannot be made here");
   process.exit(0);
 }
 
-const installed = { go: installGo(), java: installJava(), python: installPython() };
-const grpcurl = installGrpcurl();
-const absent = Object.entries({ ...installed, grpcurl }).filter(
-  ([, { absent }]) => absent !== undefined,
-);
+const installed = {
+  go: installGo(),
+  grpcurl: installGrpcurl(),
+  java: installJava(),
+  python: installPython(),
+};
+const absent = Object.entries(installed).filter(([, { absent }]) => absent !== undefined);
 for (const [name, { absent: reason }] of absent) console.log(`interop: without ${name}: ${reason}`);
 
-const ours = ["--write-table"];
-const given = process.argv.slice(2);
-const { status } = spawnSync(
-  "unshare",
-  [
-    namespace,
-    ...["sh", "-c", 'ip link set lo up && exec "$@"', "sh"],
-    ...[
-      process.execPath,
-      "--enable-source-maps",
-      "--test-reporter=spec",
-      ...given.filter((arg) => !ours.includes(arg)),
-    ],
-    join("dist", "test", "interop", "interop.test.js"),
-    ...given.filter((arg) => ours.includes(arg)),
-  ],
-  {
+const options = process.argv.slice(2).filter((argument) => argument !== "--write-table");
+const failed = [
+  runTest("grpcurl.test.js", options),
+  runTest("interop.test.js", options, process.argv.includes("--write-table")),
+].includes(false);
+process.exit(failed ? 1 : 0);
+
+/** Runs a file of tests in a network namespace, and says whether it passed. */
+function runTest(name, options, writeTable = false) {
+  const shell = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
+  const node = [process.execPath, "--enable-source-maps", "--test-reporter=spec", ...options];
+  const file = join("dist", "test", "interop", name);
+  const command = [...shell, ...node, file, ...(writeTable ? ["--write-table"] : [])];
+  const { status } = spawnSync("unshare", [...namespace, ...command], {
     cwd: root,
     stdio: "inherit",
     env: { ...process.env, SEALRPC_INTEROP: JSON.stringify(installed) },
-  },
-);
-const { status: grpcurlStatus } = spawnSync(
-  process.execPath,
-  [
-    ...["--enable-source-maps", "--test-reporter=spec"],
-    join("dist", "test", "interop", "grpcurl.test.js"),
-  ],
-  { cwd: root, stdio: "inherit" },
-);
-process.exit((status ?? 1) || (grpcurlStatus ?? 1));
+  });
+  return status === 0;
+}
 
 function installGo() {
   return install(`grpc-go-${GRPC_GO}`, ["go"], (folder) => {
@@ -72,8 +65,9 @@ function installGo() {
 
 function installGrpcurl() {
   return install(`grpcurl-${GRPCURL}`, ["go"], (folder) => {
-    const command = `github.com/fullstorydev/grpcurl/cmd/grpcurl@${GRPCURL}`;
-    run("go", ["install", command], { GOBIN: folder });
+    run("go", ["install", `github.com/fullstorydev/grpcurl/cmd/grpcurl@${GRPCURL}`], {
+      GOBIN: folder,
+    });
   });
 }
 

@@ -7,12 +7,12 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const apart = join("dist", "test", "interop", "interop.test.js");
+const apart = join("dist", "test", "interop");
 const wanted = process.argv.slice(2);
 const files = readdirSync(join(root, "dist", "test"), { recursive: true })
   .filter((name) => name.endsWith(".test.js"))
   .map((name) => join("dist", "test", name))
-  .filter((path) => path !== apart)
+  .filter((path) => dirname(path) !== apart)
   .filter((path) => wanted.length === 0 || wanted.some((text) => path.includes(text)))
   .sort();
 if (files.length === 0) {

@@ -37,9 +37,12 @@ for (const { name, absent, start } of [
 ] as const) {
   describe(name, { skip: absent ?? false }, () => {
     let server: Server;
-    before(async () => {
-      server = await start();
-    });
+    before(
+      async () => {
+        server = await start();
+      },
+      { timeout: 60_000 },
+    );
     after(() => server?.close());
 
     for (const client of clientsOf(installed)) {
