@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
 import { Policy } from "../../attestation/policy.ts";
 import { signReleaseManifest } from "../../attestation/release-manifest.ts";
-import { readPolicyFile } from "../../services/client/policy-file.ts";
+import { policyOfManifest, readPolicyFile } from "../../services/client/policy-file.ts";
+import { raiseSequence } from "../../services/client/sequence-file.ts";
 import { hasCode } from "../support/error-code.ts";
 import { makeSigner, manifestWith, pcr, service, signer } from "../support/manifest.ts";
 
@@ -148,5 +149,21 @@ describe("the state file of a policy", () => {
       file("seen", content);
       await assert.rejects(accept(7), /seen: remembers no release manifest; restore it/);
     }
+    rmSync(join(folder, "seen"));
+    mkdirSync(join(folder, "seen"));
+    await assert.rejects(accept(7), /EISDIR/);
+  });
+
+  it("is not lowered by whoever read it before another raised it", async () => {
+    const path = file("seen", { service, sequence: 9 });
+    await raiseSequence(path, { service, sequence: 8 });
+    assert.deepEqual(seen(), { service, sequence: 9 });
+  });
+
+  it("counts beside a lowest number that the caller gives", async () => {
+    const options = { signerKey: signer.publicKey, lastSequence: 8 };
+    const stateFile = file("seen", { service, sequence: 1 });
+    const rolledBack = hasCode("manifest-rolled-back");
+    await assert.rejects(policyOfManifest(await signed(7), options, stateFile), rolledBack);
   });
 });

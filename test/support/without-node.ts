@@ -15,7 +15,9 @@ export interface Task {
   readonly root: string;
   /** Hexadecimal digits. */
   readonly evidence: string;
+  /** Options of a policy; with a manifest, of one that is made of it. */
   readonly policy: object;
+  readonly manifest?: string;
   readonly now: number;
 }
 
@@ -68,7 +70,10 @@ const dist = pathToFileURL(`${task.dist}/`);
 const entry = new SourceTextModule(
   `import { Policy, VerifiedEvidence } from "./attestation/index.js";
    const bytes = Uint8Array.from(task.evidence.match(/../g), (digits) => parseInt(digits, 16));
-   const options = { policy: Policy.from(task.policy), now: task.now };
+   const policy = task.manifest === undefined
+     ? Policy.from(task.policy)
+     : await Policy.fromManifest(task.manifest, task.policy);
+   const options = { policy, now: task.now };
    console.log(JSON.stringify(VerifiedEvidence.verify(bytes, options).claims));`,
   { context, identifier: new URL("entry.js", dist).href },
 );
