@@ -16,6 +16,7 @@ import { printDescriptions, printNames } from "./call/listing.ts";
 import { findMethod } from "./call/lookup.ts";
 import { ReflectionSource } from "./call/reflection-source.ts";
 import { reportStatus } from "./call/report.ts";
+import { printable } from "./facts.ts";
 import { Misuse } from "./misuse.ts";
 
 interface Flags extends ConnectionFlags, DescriptorFlags {
@@ -153,7 +154,7 @@ async function asUsage(command: Command, run: () => Promise<void>): Promise<void
     await run();
   } catch (error) {
     if (!(error instanceof Misuse)) throw error;
-    command.error(`error: ${error.message}`, { exitCode: 2 });
+    command.error(`error: ${printable(error.message)}`, { exitCode: 2 });
   }
 }
 
@@ -165,7 +166,7 @@ function failedCall(error: unknown): CallError | undefined {
 
 function header(text: string, metadata: Metadata): Metadata {
   const [, key = "", value = ""] = /^([^:]+):\s*(.*)$/.exec(text) ?? [];
-  if (/^(sealrpc-|grpc-(?!trace-bin$|tags-bin$)|te$|content-type$)/i.test(key)) {
+  if (/^(sealrpc-|grpc-(?!trace-bin$|tags-bin$)|te$|content-type$|accept-encoding$)/i.test(key)) {
     throw new InvalidArgumentError(`${key} is not a call's to set.`);
   }
   try {

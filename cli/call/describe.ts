@@ -2,9 +2,14 @@
 import { ScalarType } from "@bufbuild/protobuf";
 import type { AnyDesc, DescField, DescMethod } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
+import { printable } from "../facts.ts";
 
 /** The text for a descriptor, each line ended. */
 export function describe(desc: AnyDesc): string {
+  return textOf(desc).split("\n").map(printable).join("\n");
+}
+
+function textOf(desc: AnyDesc): string {
   switch (desc.kind) {
     case "service":
       return block(`service ${desc.typeName}`, desc.methods.map(methodLine));

@@ -25,13 +25,14 @@ export class JsonMessages {
    * @throws Misuse for text that is no JSON, or no such message.
    */
   async encode(type: DescMessage, text: string): Promise<Uint8Array> {
-    try {
-      const json = parseJson(text);
-      const message = await this.#withTypes((registry) => fromJson(type, json, { registry }));
-      return toBinary(type, message);
-    } catch (error) {
-      throw new Misuse(`${(error as Error).message} (in ${excerpt(text)})`, { cause: error });
-    }
+    const message = await this.#withTypes((registry) => {
+      try {
+        return fromJson(type, parseJson(text), { registry });
+      } catch (error) {
+        throw new Misuse(`${(error as Error).message} (in ${excerpt(text)})`, { cause: error });
+      }
+    });
+    return toBinary(type, message);
   }
 
   /**

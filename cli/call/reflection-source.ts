@@ -15,6 +15,7 @@ import {
   type CallOptions,
   createClient,
 } from "../../services/client/index.ts";
+import { printable } from "../facts.ts";
 import { registryOf, standardFiles } from "./descriptor-registry.ts";
 import type { DescriptorSource } from "./descriptor-source.ts";
 
@@ -100,7 +101,8 @@ export class ReflectionSource implements DescriptorSource {
       if (messageResponse.case !== "errorResponse") return messageResponse;
       const { errorCode, errorMessage } = messageResponse.value;
       if (errorCode === NOT_FOUND) return undefined;
-      throw new Error(`reflection answers ${Code[errorCode] ?? errorCode}: ${errorMessage}`);
+      const name = Code[errorCode] ?? errorCode;
+      throw new Error(`reflection answers ${name}: ${printable(errorMessage)}`);
     }
     throw new Error("reflection gives no answer");
   }

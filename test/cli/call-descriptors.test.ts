@@ -40,6 +40,9 @@ describe("sealrpc call without reflection", { timeout: 60_000 }, () => {
         trailers.set("weight", "7");
         callback(null, { pem: "x".repeat(5_000) }, trailers);
       },
+      listReceipts(call) {
+        call.end();
+      },
       signDigest(_call, callback) {
         const metadata = new Metadata();
         metadata.set("grpc-status-details-bin", statusDetails());
@@ -94,6 +97,16 @@ describe("sealrpc call without reflection", { timeout: 60_000 }, () => {
     );
     assert.deepEqual([status, stdout], [64 + 8, ""], stderr);
     assert.match(stderr, /RESOURCE_EXHAUSTED/);
+  });
+
+  it("takes a lack of the one answer that is due for a failure", async () => {
+    const proto = join(folder, "unary.proto");
+    const method = "rpc ListReceipts(Nothing) returns (Nothing);";
+    const service = `service NotaryService { ${method} } message Nothing {}`;
+    writeFileSync(proto, `syntax = "proto3"; package notary.v1; ${service}`);
+    const { status, stderr } = await call("ListReceipts", "--proto", proto);
+    assert.equal(status, 64 + 13, stderr);
+    assert.match(stderr, /INTERNAL: 0 messages came where one is due/);
   });
 
   it("shows the details of a status, known ones as messages", async () => {

@@ -4,7 +4,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { NotaryWay } from "../support/notary-way.ts";
-import { type Finished, RunningProgram } from "../support/processes.ts";
+import { type Finished, runProgram, RunningProgram } from "../support/processes.ts";
+import { noOpenssl, selfSigned } from "../support/self-signed.ts";
 
 const SERVICE = "notary.v1.NotaryService";
 const PROTO = "examples/notary/proto/notary/v1/notary.proto";
@@ -75,6 +76,16 @@ describe("sealrpc call", { timeout: 120_000 }, () => {
     assert.equal(documents(finished).length, 2);
   });
 
+  it("gives a call up when its input turns bad", async () => {
+    const chat = start(`${SERVICE}/SignMany`, "-d", "-");
+    chat.write(digest("a"));
+    await chat.says(/"signature"/);
+    chat.write('{"sha256": 1}');
+    const { status, stderr } = await chat.finished;
+    assert.equal(status, 2);
+    assert.match(stderr, /^error: .*sha256/m);
+  });
+
   it("exits with 64 + the status, after what came before it", async () => {
     const three = digest("a") + digest("b") + '{"sha256": "AA=="}';
     const finished = await call(`${SERVICE}/SignMany`, "-d", three);
@@ -116,6 +127,25 @@ describe("sealrpc call", { timeout: 120_000 }, () => {
       assert.match(stderr, /outcome not executed/);
       assert.equal(stdout, "");
     }
+  });
+
+  it("speaks TLS to the proxy", { skip: noOpenssl }, async () => {
+    const { cert, key } = selfSigned("proxy");
+    const tls = ["--tls-cert", file("cert.pem", cert), "--tls-key", file("key.pem", key)];
+    const where = ["--listen", "127.0.0.1:0", "--enclave", way.enclaveAddress];
+    const proxy = new RunningProgram("cli/main.js", { args: ["proxy", ...where, ...tls] });
+    const [, port] = await proxy.says(/"address":"127\.0\.0\.1:(\d+)"/);
+    const flags = ["list", "--policy", way.policyFile];
+    const list = async (...more: string[]): Promise<Finished> =>
+      runProgram("cli/main.js", "call", `localhost:${port}`, ...flags, ...more);
+    const [trusted, untrusted, plain] = await Promise.all([
+      list("--tls-ca", join(way.folder, "cert.pem")),
+      list("--tls"),
+      list(),
+    ]);
+    await proxy.stop("SIGKILL");
+    assert.equal(trusted.status, 0, trusted.stderr);
+    assert.deepEqual([untrusted.status, plain.status], [64 + 14, 64 + 14]);
   });
 
   it("exits with 64 + UNAVAILABLE when nobody is there", async () => {
