@@ -140,8 +140,9 @@ async function invokeNamed(
     flags.emitDefaults === true,
   );
   const { data, header: metadata, verbose = false, json = false } = flags;
-  if (metadata.get("user-agent").length === 0)
+  if (metadata.get("user-agent").length === 0) {
     metadata.set("user-agent", `sealrpc-call/${VERSION}`);
+  }
   const status = await invoke({ connection, method, messages, data, metadata, verbose });
   if (status.code === Code.OK) return;
   await reportStatus(status, messages, json);

@@ -128,12 +128,7 @@ function messageOf(type: protobuf.Type): MessageInit {
   const { messageType, enumType, extension } = namespaceOf(type);
   // Extensions that the parser puts into the message that they extend are none of its fields.
   const fields = type.fieldsArray.filter(({ declaringField }) => declaringField === null);
-  // Invented oneofs of optional fields come after the written ones, as compilers have it.
-  const isInvented = (name: string): boolean =>
-    fields.some((field) => field.partOf?.name === name && isOptional(field));
-  const oneofs = type.oneofsArray
-    .map(({ name }) => name)
-    .sort((a, b) => Number(isInvented(a)) - Number(isInvented(b)));
+  const oneofs = type.oneofsArray.map(({ name }) => name);
   return {
     name: type.name,
     field: fields.map((field) => fieldOf(field, oneofs)),
