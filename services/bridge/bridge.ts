@@ -6,10 +6,9 @@
 import { formatAddress, parseAddress } from "../../transport/address.ts";
 import { TransportError } from "../../transport/errors.ts";
 import { isLocal } from "../../transport/local-address.ts";
-import { EnclaveServer, type EnclaveServerOptions } from "../enclave/index.ts";
+import { EnclaveServer, type EnclaveServerOptions, type Logger } from "../enclave/index.ts";
 import { ByteBudget } from "../http2/byte-budget.ts";
 import { BridgedCall, type CallContext } from "./bridged-call.ts";
-import { type Logger, silentLogger } from "./logger.ts";
 import { Upstream } from "./upstream.ts";
 
 /** What a bridge is made of. */
@@ -43,6 +42,7 @@ const DEFAULT_MESSAGE_BYTES: number = 16 * 1024 * 1024;
 /** Of messages that the application does not read, or has sent in part; what is sealed has a budget of its own. */
 const MAX_BUFFERED_BYTES: number = 64 * 1024 * 1024;
 const DEFAULT_GRACE_MS = 30_000;
+const SILENT: Logger = { debug() {}, info() {}, warn() {} };
 
 /**
  * Waits for the application, then takes calls.
@@ -51,7 +51,7 @@ const DEFAULT_GRACE_MS = 30_000;
  *   enclave; what `EnclaveServer.listen` throws; TransportError `closed` when the signal aborted.
  */
 export async function startBridge(options: BridgeOptions): Promise<Bridge> {
-  const { logger = silentLogger, maxMessageBytes = DEFAULT_MESSAGE_BYTES, signal } = options;
+  const { logger = SILENT, maxMessageBytes = DEFAULT_MESSAGE_BYTES, signal } = options;
   const address = parseAddress(options.upstream);
   if (!isLocal(address)) {
     throw new TypeError(

@@ -1,3 +1,2 @@
 /** Public subpath `sealrpc/bridge`: sealed in, plain gRPC out, inside the enclave. */
 export { type Bridge, type BridgeOptions, startBridge } from "./bridge.ts";
-export type { Logger } from "./logger.ts";

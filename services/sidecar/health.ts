@@ -109,6 +109,7 @@ export class Health {
   }
 
   #watch(stream: ServerHttp2Stream): void {
+    if (stream.destroyed || stream.closed) return;
     const watch: Watch = { stream, told: undefined };
     this.#watches.add(watch);
     stream.once("close", () => this.#watches.delete(watch));

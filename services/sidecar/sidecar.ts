@@ -239,7 +239,7 @@ class RunningSidecar implements Sidecar {
     stream.on("error", () => {});
     const path = headers[":path"];
     if (headers[":method"] !== "POST" || !isGrpc(headers["content-type"]) || path === undefined) {
-      stream.respond({ ":status": 415 }, { endStream: true });
+      answerOnly(stream, { ":status": 415 });
     } else if (
       !this.#health.accept(stream, path, () => this.#forward(stream, path, headers, raw))
     ) {

@@ -193,6 +193,33 @@ describe("where and how a sidecar listens", { timeout: 30_000 }, () => {
     await assert.rejects(start({ limits: { maxCalls: 1 } as object }), RangeError);
   });
 
+  it("tells clients how many calls a connection takes", async () => {
+    const sidecar = await start({ limits: { maxCallsPerConnection: 7 } });
+    const client = await PlainClient.connect(sidecar.address);
+    assert.equal(client.session.remoteSettings.maxConcurrentStreams, 7);
+    client.close();
+    await sidecar.close(0);
+  });
+
+  it("keeps no more than its limit for clients that do not read", async () => {
+    const large = await RawEnclave.start((call) => {
+      call.call.sendHeaders({ metadata: [], encoding: "" });
+      call.call.sendMessage(Buffer.alloc(300_000));
+    });
+    const sidecar = await start({
+      target: large.address,
+      policy: large.simulator.policyOptions(),
+      limits: { maxBufferedBytes: 200_000 },
+    });
+    const client = await PlainClient.connect(sidecar.address);
+    const { answer } = client.open("/a.B/C");
+    await (await large.call()).until(({ cancelReason }) => cancelReason === "cancelled");
+    assert.equal(statusOf(await answer).code, Code.RESOURCE_EXHAUSTED);
+    client.close();
+    await sidecar.close(0);
+    await large.stop();
+  });
+
   it("takes no connection beyond its limit", async () => {
     const sidecar = await start({ limits: { maxConnections: 1 } });
     const client = await PlainClient.connect(sidecar.address);

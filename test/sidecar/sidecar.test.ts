@@ -315,6 +315,23 @@ describe("the sidecar, before a client of bare HTTP/2", { timeout: 30_000 }, () 
     assert.equal(call.halfClosed, false);
   });
 
+  it("survives a reset in the same packet as what it answers", async () => {
+    for (const path of ["/a.B/C", "/grpc.health.v1.Health/Check"]) {
+      for (const headers of [{}, { "content-type": "text/html" }, { "grpc-timeout": "x" }]) {
+        const plain = client.open(path, headers, true);
+        plain.reset();
+        await plain.closed;
+      }
+    }
+    const { answer } = client.open("/after/All", {}, true);
+    for (let number = 1; ; number++) {
+      const call = await enclave.call(number);
+      call.end(0);
+      if (call.header.method === "/after/All") break;
+    }
+    assert.equal(statusOf(await answer).code, Code.OK);
+  });
+
   it("cancels every call of a connection that is lost", async () => {
     const other = await PlainClient.connect(sidecar.address);
     other.open("/a.B/C");
