@@ -443,6 +443,20 @@ describe("a bridge", { timeout: 30_000 }, () => {
     await bridged.stop();
   });
 
+  it("counts no call that is over, answered or cancelled", async () => {
+    const bridged = await Bridged.start({ limits: { maxConcurrentCalls: 2 } });
+    const session = await bridged.session();
+    for (let number = 1; number <= 6; number++) {
+      const { call, answer } = open(session, "/a.B/C");
+      const received = await bridged.application.call(number);
+      if (number % 2 === 0) call.cancel();
+      else received.answer(framed(Buffer.from("x")));
+      await answer;
+      await received.closed;
+    }
+    await bridged.stop();
+  });
+
   it("tells the application the verified caller of a mutual session, and nobody else can", async () => {
     const caller = await Simulator.create();
     const bridged = await Bridged.start({ callers: caller.policyOptions() });
