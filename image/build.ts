@@ -46,7 +46,7 @@ export interface BuiltImage extends EncodedImage {
   readonly name: string;
   /** Undefined when neither the options nor the application's package.json tell it. */
   readonly version: string | undefined;
-  /** SHA-256 of the inputs that are one file each, by what they are. */
+  /** SHA-256 of the inputs that are one file each, by what they are, in the order of these names. */
   readonly inputs: Readonly<Record<string, string>>;
   /** Kernel modules in the order in which they are loaded. */
   readonly modules: readonly string[];
@@ -93,8 +93,8 @@ export function buildImage(options: BuildOptions): BuiltImage {
   onStep("image file and measurements");
   const { name = project.name ?? "enclave", version = project.version } = options;
   const inputs = {
-    kernel: sha256(kernel),
     busybox: sha256(readFileSync(busybox)),
+    kernel: sha256(kernel),
     ...("node" in runtime ? { node: sha256(readFileSync(runtime.node)) } : {}),
   };
   const image = encodeImage({

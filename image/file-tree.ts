@@ -68,9 +68,9 @@ export class FileTree {
     visit("");
   }
 
-  /** Adds one file or link of a folder. */
+  /** Adds one file or link of a folder; of a directory nothing but itself. */
   addFrom(path: string, folder: string, inside: string): void {
-    this.#copy(path, folder, inside, () => this.addDirectory(path));
+    this.#copy(path, folder, inside, () => {});
   }
 
   #copy(path: string, folder: string, inside: string, visit: (inside: string) => void): void {

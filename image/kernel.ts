@@ -35,6 +35,7 @@ export function describeKernel(bytes: Uint8Array, name: string): KernelFacts {
 }
 
 function releaseOf(bytes: Uint8Array): string | undefined {
+  if (bytes.length < SETUP_START + 512) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const start = SETUP_START + view.getUint16(VERSION_POINTER, true);
   const end = bytes.indexOf(0, start);

@@ -55,7 +55,7 @@ export function parseSigner(keyPem: string, certificatePem: string, nowMs: numbe
     throw new ImageError("unusable-input", "the signer's key is not that of its certificate");
   }
   const { validFrom, validTo } = certificate;
-  if (nowMs < Date.parse(validFrom) || nowMs > Date.parse(validTo)) {
+  if (!(nowMs >= Date.parse(validFrom) && nowMs <= Date.parse(validTo))) {
     throw new ImageError(
       "unusable-input",
       `the signer's certificate is valid from ${validFrom} to ${validTo}: no enclave would start`,

@@ -1,5 +1,5 @@
 /** Where an image is read from: memory or a file, a piece at a time, so that its size does not matter. */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { ImageError } from "./errors.ts";
 
 export interface ImageSource {
@@ -23,7 +23,8 @@ export function bytesSource(bytes: Uint8Array): ImageSource {
  *   file. Errors of the file system as they are.
  */
 export function withFileSource<T>(path: string, work: (source: ImageSource) => T): T {
-  const fd = openSync(path, "r");
+  // Without waiting for a writer, should it be a pipe.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new ImageError("not-an-image", `${path} is no regular file`);

@@ -69,8 +69,8 @@ function signerOf({ signature }: EnclaveImage) {
   return {
     subject: subject.replaceAll("\n", ", "),
     algorithm: signature.algorithm,
-    notBefore: new Date(validFrom).toISOString(),
-    notAfter: new Date(validTo).toISOString(),
+    notBefore: validFrom,
+    notAfter: validTo,
     sha256: fingerprint256.replaceAll(":", "").toLowerCase(),
   };
 }

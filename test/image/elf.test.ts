@@ -107,6 +107,7 @@ describe("a kernel", () => {
     assert.equal(describeKernel(kernel, "k").release, undefined);
     new DataView(kernel.buffer).setUint16(0x20e, 0, true);
     assert.equal(describeKernel(kernel, "k").release, undefined);
+    assert.equal(describeKernel(kernel.subarray(0, 0x206), "k").release, undefined);
   });
 
   it("of aarch64 is known by its mark", () => {

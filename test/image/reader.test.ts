@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -258,6 +259,9 @@ describe("the reader refuses", () => {
   it("what is no regular file", () => {
     refusesImage("not-an-image", () => readImageFile(folder));
     refusesImage("not-an-image", () => readImageFile("/dev/zero"));
+    const pipe = join(folder, "pipe");
+    spawnSync("mkfifo", [pipe]);
+    refusesImage("not-an-image", () => readImageFile(pipe));
   });
 
   it("every byte that is changed, with a code", () => {
