@@ -12,6 +12,7 @@ interface LockedPackage {
   readonly version?: string;
   readonly dev?: boolean;
   readonly optional?: boolean;
+  /** For development, and optional for production. */
   readonly devOptional?: boolean;
   readonly link?: boolean;
 }
@@ -80,16 +81,21 @@ function lockedPackages(folder: string): readonly (readonly [string, LockedPacka
     unusable(`${path} is of version 1: npm 7 or newer writes what is needed`);
   }
   return Object.entries(packages as Readonly<Record<string, LockedPackage>>).filter(
-    ([place, { dev, devOptional }]) => place !== "" && dev !== true && devOptional !== true,
+    ([place, { dev }]) => place !== "" && dev !== true,
   );
 }
 
-function isInstalled(folder: string, place: string, { version, optional, link }: LockedPackage) {
+function isInstalled(
+  folder: string,
+  place: string,
+  { version, optional, devOptional, link }: LockedPackage,
+) {
   if (link === true || !place.startsWith("node_modules/") || place.split("/").includes("..")) {
     unusable(`${place} is a package outside of node_modules: pack it into the project first`);
   }
   const installed = existsSync(join(folder, place, "package.json"));
-  if (!installed && optional !== true) unusable(`${place} is not installed: run \`npm ci\``);
+  if (!installed && optional !== true && devOptional !== true)
+    unusable(`${place} is not installed: run \`npm ci\``);
   if (installed && readPackage(join(folder, place)).version !== version) {
     unusable(`${place} is not of version ${version}, as the lock file says: run \`npm ci\``);
   }

@@ -11,6 +11,7 @@ import {
   fakeArmKernel,
   fakeExecutable,
   fakeKernel,
+  fakeLibrary,
   fakeModule,
 } from "../support/fake-boot-files.ts";
 import { refusesImage } from "../support/image-error.ts";
@@ -51,6 +52,21 @@ describe("an executable", { skip: notLinux }, () => {
     const other = process.arch === "arm64" ? "x86_64" : "aarch64";
     refusesImage("unusable-input", () => new Libraries(other).add("node", node), /not found/);
     assert.match(new Libraries(other).addForAddon("/a.node", node, () => false).join(), /file of/);
+  });
+
+  it("may be an addon that brings libraries along, by its run path", () => {
+    const addon = fakeLibrary(["libown.so.1", "libabsent.so.2"], "$ORIGIN/../lib:/opt");
+    assert.deepEqual(parseElf(addon, "addon"), {
+      architecture: "x86_64",
+      interpreter: undefined,
+      needed: ["libown.so.1", "libabsent.so.2"],
+      runPaths: ["$ORIGIN/../lib", "/opt"],
+    });
+    const missing = (there: string) =>
+      new Libraries("x86_64").addForAddon("/app/bin/x.node", addon, (path) => path === there);
+    assert.deepEqual(missing("/app/lib/libown.so.1"), ["libabsent.so.2"]);
+    assert.deepEqual(missing("/opt/libabsent.so.2"), ["libown.so.1"]);
+    assert.deepEqual(missing("/app/bin/libown.so.1"), ["libown.so.1", "libabsent.so.2"]);
   });
 
   it("that is broken is refused in one way only", () => {

@@ -18,7 +18,7 @@ function project(name: string, packages: Readonly<Record<string, object>> = {}):
   write("dist/main.js", "");
   write("src/main.ts", "");
   write("README.md", "");
-  for (const other of ["a", "b", "a/node_modules/b", "dev"]) {
+  for (const other of ["a", "b", "a/node_modules/b", "a/node_modules/dev", "both", "dev"]) {
     write(`node_modules/${other}/package.json`, packageOf(other.replace(/.*\//, "")));
     write(`node_modules/${other}/index.js`, "");
   }
@@ -27,9 +27,12 @@ function project(name: string, packages: Readonly<Record<string, object>> = {}):
     "": { name: "app", version: "2.0.0" },
     "node_modules/a": { version: "1.0.0" },
     "node_modules/a/node_modules/b": { version: "1.0.0" },
+    "node_modules/a/node_modules/dev": { version: "1.0.0", dev: true },
     "node_modules/b": { version: "1.0.0" },
+    "node_modules/both": { version: "1.0.0", devOptional: true },
     "node_modules/dev": { version: "1.0.0", dev: true },
     "node_modules/elsewhere": { version: "1.0.0", optional: true },
+    "node_modules/elsewhere-too": { version: "1.0.0", devOptional: true },
     ...packages,
   };
   write("package-lock.json", JSON.stringify({ lockfileVersion: 3, packages: locked }));
@@ -56,6 +59,8 @@ describe("an npm project", { skip: noNpm }, () => {
       "app/node_modules/a/package.json",
       "app/node_modules/b/index.js",
       "app/node_modules/b/package.json",
+      "app/node_modules/both/index.js",
+      "app/node_modules/both/package.json",
       "app/package.json",
     ]);
   });

@@ -55,3 +55,37 @@ export function fakeModule(
   header(2, 2 + section.length, namesAt, names.length);
   return new Uint8Array(bytes);
 }
+
+/** A shared library that is linked with these, and looks for them in these folders first. */
+export function fakeLibrary(needed: readonly string[], runPath: string): Uint8Array {
+  const strings = ["", ...needed, runPath].map((text) => `${text}\0`);
+  const at = (i: number) => strings.slice(0, i).join("").length;
+  const entries = [
+    [5, 0x1000 + 176],
+    ...needed.map((_, i) => [1, at(i + 1)]),
+    [29, at(needed.length + 1)],
+    [0, 0],
+  ];
+  const text = Buffer.from(strings.join(""), "latin1");
+  const bytes = Buffer.alloc(176 + text.length + 16 * entries.length);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  bytes.writeUInt16LE(3, 16);
+  bytes.writeUInt16LE(62, 18);
+  bytes.writeBigUInt64LE(64n, 32);
+  bytes.writeUInt16LE(56, 54);
+  bytes.writeUInt16LE(2, 56);
+  const segment = (i: number, type: number, offset: number, address: number, size: number) => {
+    bytes.writeUInt32LE(type, 64 + 56 * i);
+    bytes.writeBigUInt64LE(BigInt(offset), 72 + 56 * i);
+    bytes.writeBigUInt64LE(BigInt(address), 80 + 56 * i);
+    bytes.writeBigUInt64LE(BigInt(size), 96 + 56 * i);
+  };
+  segment(0, 1, 0, 0x1000, bytes.length);
+  segment(1, 2, 176 + text.length, 0x1000 + 176 + text.length, 16 * entries.length);
+  bytes.set(text, 176);
+  entries.forEach(([tag = 0, value = 0], i) => {
+    bytes.writeBigUInt64LE(BigInt(tag), 176 + text.length + 16 * i);
+    bytes.writeBigUInt64LE(BigInt(value), 184 + text.length + 16 * i);
+  });
+  return new Uint8Array(bytes);
+}

@@ -65,6 +65,17 @@ describe("the first program of an enclave", () => {
         "reboot -f",
       ],
     );
+    assert.deepEqual(
+      calls.filter((call) => call.startsWith("mount")),
+      [
+        "mount -t proc -o nosuid,nodev,noexec proc /proc",
+        "mount -t sysfs -o nosuid,nodev,noexec sysfs /sys",
+        "mount -t devtmpfs -o nosuid,noexec devtmpfs /dev",
+        "mount -o bind /proc /rootfs/proc",
+        "mount -o bind /sys /rootfs/sys",
+        "mount -o bind /dev /rootfs/dev",
+      ],
+    );
     assert.match(stdout, /the application has ended with status 7/);
   });
 
