@@ -17,6 +17,7 @@ export interface MessageSink {
 }
 
 const PREFIX_BYTES = 5;
+const MAX_PARTS = 64;
 /** A view of less than this part of what its chunk keeps in memory is copied. */
 const VIEW_SHARE = 0.5;
 
@@ -116,6 +117,8 @@ export class MessageReader {
       }
       this.#parts ??= [];
       this.#parts.push(part);
+      // A part costs more than its bytes, and each byte may come by itself.
+      if (this.#parts.length >= MAX_PARTS) this.#parts = [Buffer.concat(this.#parts)];
       this.#partBytes += part.length;
     } else {
       const message =

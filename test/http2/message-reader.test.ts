@@ -37,6 +37,16 @@ function reading({ maxBytes = -1, budget = new ByteBudget(1 << 20), holds = fals
 const message = fc.record({ bytes: fc.uint8Array({ maxLength: 40 }), compressed: fc.boolean() });
 
 describe("MessageReader", () => {
+  it("reads a message of which each byte comes by itself", () => {
+    const bytes = Uint8Array.from({ length: 500 }, (_, i) => i % 251);
+    const budget = new ByteBudget(500);
+    const { reader, messages, broken } = reading({ budget });
+    for (const byte of framed(bytes, true)) reader.read(Uint8Array.of(byte));
+    const hex = Buffer.from(bytes).toString("hex");
+    assert.deepEqual([messages, broken], [[{ hex, compressed: true }], []]);
+    assert.ok(budget.hold(500), "what the message held was released");
+  });
+
   it("reads the same messages wherever the bytes are split", () => {
     const cuts = fc.array(fc.nat(200), { maxLength: 12 });
     fc.assert(
