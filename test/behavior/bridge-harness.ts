@@ -8,14 +8,13 @@ import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { Simulator } from "../../attestation/nsm/simulator.ts";
 import { startBridge } from "../../services/bridge/index.ts";
-import { startProxy } from "../../services/proxy/index.ts";
-import { startSidecar } from "../../services/sidecar/index.ts";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
 import { type Harness, linkOf, MESSAGE_LIMIT_BYTES } from "./harness.ts";
 import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
-import { BehaviorClient, behaviorDefinition, plainOptions } from "./service.ts";
+import { behaviorDefinition } from "./service.ts";
+import { startSidecarFront } from "./sidecar-front.ts";
 
 export async function startThroughBridge(): Promise<Harness> {
   const folder = mkdtempSync(join(tmpdir(), "bridge-"));
@@ -41,27 +40,13 @@ export async function startThroughBridge(): Promise<Harness> {
     upstream: `unix:${upstream}`,
     attester: simulator,
   });
-  const proxy = await startProxy({ listen: "127.0.0.1:0", enclave: `unix:${enclave}` });
-  const sidecar = await startSidecar({
-    listen: "127.0.0.1:0",
-    target: proxy.address,
-    policy: simulator.policyOptions(),
-  });
-  const [host = "", port] = sidecar.address.split(":");
-  const front = await Forwarder.start({ host, port: Number(port) });
+  const front = await startSidecarFront(enclave, simulator.policyOptions());
   return {
     ledger,
-    links: [linkOf("client to sidecar", front), linkOf("bridge to application", back)],
-    client: (interceptors) =>
-      new BehaviorClient(
-        `127.0.0.1:${front.port}`,
-        grpc.credentials.createInsecure(),
-        plainOptions(interceptors),
-      ),
+    links: [front.link, linkOf("bridge to application", back)],
+    client: front.client,
     async close() {
-      await front.down();
-      await sidecar.close(0);
-      await proxy.close(0);
+      await front.close();
       await bridge.close(0);
       await back.down();
       server.forceShutdown();
