@@ -29,7 +29,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
 
 step("install", hashOf(["package.json", "package-lock.json", ".npmrc"]), "node_modules", () => {
   say("Installing dependencies (once; about 15 s) …");
-  run("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"]);
+  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
 });
 step("build", hashOf(["tsconfig.json", "package-lock.json", ...sources]), "dist", () => {
   say("Building …");
@@ -44,10 +44,7 @@ function step(name, inputs, result, work) {
     return;
   work();
   mkdirSync(dirname(stamp), { recursive: true });
-  writeFileSync(
-    stamp,
-    name === "install" ? hashOf(["package.json", "package-lock.json", ".npmrc"]) : inputs,
-  );
+  writeFileSync(stamp, inputs);
 }
 
 function hashOf(paths) {
