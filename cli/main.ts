@@ -7,6 +7,7 @@ import { callCommand } from "./call.ts";
 import { enclaveCommand } from "./enclave.ts";
 import { imageCommand } from "./image.ts";
 import { inspectCommand } from "./inspect.ts";
+import { nsmCommand } from "./nsm.ts";
 import { proxyCommand } from "./proxy.ts";
 import { releaseCommand } from "./release.ts";
 import { sidecarCommand } from "./sidecar.ts";
@@ -23,6 +24,7 @@ const groups: readonly { readonly heading: string; readonly commands: readonly C
   { heading: "In the enclave:", commands: [enclaveCommand()] },
   { heading: "Publish a service:", commands: [imageCommand(), releaseCommand()] },
   { heading: "Beside a client in any language:", commands: [sidecarCommand()] },
+  { heading: "For development:", commands: [nsmCommand()] },
 ];
 
 const { version } = JSON.parse(
