@@ -59,7 +59,7 @@ export class AttestedChannel implements ChannelInterface {
    */
   constructor(target: string, options: AttestedChannelOptions) {
     const checked = checkOptions(options);
-    const { backend, suites, allowOuterMetadata, channelOptions } = checked;
+    const { attester, backend, suites, allowOuterMetadata, channelOptions } = checked;
     this.#target = target;
     this.#policy = checked.policy;
     const outer = new OuterChannel(target, checked.credentials, channelOptions, allowOuterMetadata);
@@ -81,6 +81,7 @@ export class AttestedChannel implements ChannelInterface {
         initialCredit: INITIAL_CREDIT,
         verify: (evidence, binding) =>
           VerifiedEvidence.verify(evidence, { ...binding, policy: this.#policy, backend }),
+        ...(attester && { attest: (userData, nonce) => attester.attest({ userData, nonce }) }),
       },
     };
     const source = new SessionSource(

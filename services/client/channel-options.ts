@@ -41,15 +41,29 @@ export interface AttestedChannelOptions {
    * side effects, or idempotent, is sent again when it was lost. @default []
    */
   readonly services?: readonly (DescService | IdempotencySource)[];
+  /**
+   * Proves what this client is, to enclaves that ask for it: the NSM device of the enclave that the
+   * client runs in (`openNsmDevice` of `sealrpc/nsm`). Without it such enclaves refuse the client.
+   */
+  readonly attester?: ClientAttester;
   /** Where the cryptography runs. @default the platform's */
   readonly backend?: CryptoBackend;
 }
 
+/** What a client needs of an attester (docs/protocol.md §12). */
+export interface ClientAttester {
+  attest(request: {
+    readonly userData: Uint8Array;
+    readonly nonce: Uint8Array;
+  }): Promise<Uint8Array>;
+}
+
 /** The same, with every default in its place. */
 export type CheckedOptions = Required<
-  Omit<AttestedChannelOptions, "policy" | "callCredentials">
+  Omit<AttestedChannelOptions, "policy" | "callCredentials" | "attester">
 > & {
   readonly policy: Policy;
+  readonly attester: ClientAttester | undefined;
   readonly callCredentials: CallCredentials | undefined;
 };
 
@@ -68,6 +82,7 @@ const KEYS: ReadonlySet<string> = new Set<keyof AttestedChannelOptions>([
   "allowOuterMetadata",
   "channelOptions",
   "services",
+  "attester",
   "backend",
 ]);
 
@@ -116,6 +131,7 @@ export function checkOptions(options: AttestedChannelOptions): CheckedOptions {
     allowOuterMetadata: allowOuterMetadata.map(outerKey),
     channelOptions: options.channelOptions ?? {},
     services,
+    attester: attesterOf(options.attester),
     backend: options.backend ?? defaultBackend,
   };
 }
@@ -128,6 +144,13 @@ export function checkOptions(options: AttestedChannelOptions): CheckedOptions {
 export function policyOf(policy: Policy | PolicyOptions | undefined): Policy {
   if (policy === undefined) throw new TypeError("policy: required, and there is no default");
   return Policy.is(policy) ? policy : Policy.from(policy);
+}
+
+function attesterOf(attester: ClientAttester | undefined): ClientAttester | undefined {
+  if (attester !== undefined && typeof attester?.attest !== "function") {
+    throw new TypeError("attester: expected an object with the method attest");
+  }
+  return attester;
 }
 
 function requireInteger(name: string, value: unknown, least: number, most = Infinity): void {

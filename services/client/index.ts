@@ -17,7 +17,7 @@ export type { Entry, ResponseHeader } from "../../channel/call-message.ts";
 export { AttestedChannel, type RawCallOptions } from "./attested-channel.ts";
 export type { SealedAuthContext } from "./call.ts";
 export { CallError } from "./call-error.ts";
-export type { AttestedChannelOptions } from "./channel-options.ts";
+export type { AttestedChannelOptions, ClientAttester } from "./channel-options.ts";
 export { type Client, createClient, type Requests } from "./create-client.ts";
 export { readPolicyFile, type ReleaseManifestSource } from "./policy-file.ts";
 export type { CallReceiver, SealedCall } from "./sealed-call.ts";

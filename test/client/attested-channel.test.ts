@@ -109,6 +109,7 @@ describe("the options of a channel", () => {
     [{ sessions: 1.5 }, /sessions/],
     [{ sessions: "2" }, /sessions/],
     [{ suites: [] }, /suites/],
+    [{ attester: {} }, /attester: expected an object with the method attest/],
     [{ suites: [9] }, /suites/],
     [{ padding: "some" }, /padding/],
     [{ padding: { bucket: 0 } }, /bucket/],
