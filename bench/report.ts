@@ -1,0 +1,41 @@
+/** What a run found: the shape of its JSON, from which table, goals and chart are made. */
+import type { Figure, Sample } from "./figures.ts";
+import type { Machine } from "./machine.ts";
+
+export interface Report {
+  readonly startedAt: string;
+  readonly mode: string;
+  readonly rounds: number;
+  readonly roundMs: number;
+  readonly machine: Machine;
+  readonly loads: readonly LoadReport[];
+  readonly goals: readonly GoalReport[];
+}
+
+export interface LoadReport {
+  readonly name: string;
+  readonly title: string;
+  /** What CPU time is counted for. */
+  readonly per: string;
+  readonly figures: readonly Figure[];
+  /** Ratios are against the first. */
+  readonly contenders: readonly ContenderReport[];
+}
+
+export interface ContenderReport {
+  readonly name: string;
+  readonly title: string;
+  /** One a round, in order: round n of one contender ran right after round n of the one before. */
+  readonly samples: readonly Sample[];
+  /** Why there are no more. */
+  readonly error?: string;
+}
+
+export interface GoalReport {
+  readonly work: string;
+  readonly against: string;
+  readonly goal: string;
+  /** The median of the rounds' ratios; absent where it was not measured. */
+  readonly ratio?: number;
+  readonly met?: boolean;
+}

@@ -1,0 +1,129 @@
+/** Runs loads: interleaved rounds of all contenders, so that what disturbs one disturbs all. */
+import { CONTENDERS } from "./contenders.ts";
+import type { Sample } from "./figures.ts";
+import type { Load, MicroLoad, RoundsLoad } from "./loads.ts";
+import { OPERATIONS } from "./micro/operations.ts";
+import { Program } from "./program.ts";
+import type { ContenderReport, LoadReport } from "./report.ts";
+import { RunningContender } from "./running-contender.ts";
+
+export interface RunOptions {
+  readonly rounds: number;
+  readonly roundMs: number;
+  /** Of the contenders; all unless given. */
+  readonly only?: ReadonlySet<string>;
+  readonly onProgress: (text: string) => void;
+}
+
+const PATIENCE_MS = 30_000;
+
+/** One way to do a load. */
+interface Subject {
+  readonly name: string;
+  readonly title: string;
+  readonly measure: () => Promise<Sample>;
+}
+
+export class Runner {
+  readonly #options: RunOptions;
+  readonly #contenders = new Map<string, Promise<RunningContender>>();
+  #micro: Promise<Program> | undefined;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+  }
+
+  /** Never throws: a contender that fails has an `error` in the report, and no more rounds. */
+  async run(load: Load): Promise<LoadReport> {
+    const subjects = load.kind === "rounds" ? this.#ways(load) : this.#operations(load);
+    const results = await this.#rounds(load, subjects);
+    const per = load.kind === "rounds" ? load.per : "operation";
+    return { name: load.name, title: load.title, per, figures: load.figures, contenders: results };
+  }
+
+  /** Ends the processes of contenders that none of `loads` needs. */
+  async release(loads: readonly Load[]): Promise<void> {
+    const needed = new Set(
+      loads.flatMap((load) => (load.kind === "rounds" ? load.contenders : [])),
+    );
+    for (const [name, contender] of this.#contenders) {
+      if (needed.has(name)) continue;
+      this.#contenders.delete(name);
+      await contender.then(
+        (running) => running.stop(),
+        () => {},
+      );
+    }
+  }
+
+  async #rounds(load: Load, subjects: readonly Subject[]): Promise<ContenderReport[]> {
+    const { rounds, onProgress } = this.#options;
+    const samples = new Map(subjects.map(({ name }) => [name, [] as Sample[]]));
+    const errors = new Map<string, string>();
+    // The first round warms up and does not count.
+    for (let round = 0; round <= rounds; round++) {
+      for (const { name, title, measure } of subjects) {
+        if (errors.has(name)) continue;
+        onProgress(`${load.name}: round ${round} of ${rounds}, ${title}`);
+        try {
+          const sample = await measure();
+          if (round > 0) samples.get(name)?.push(sample);
+        } catch (error) {
+          errors.set(name, error instanceof Error ? error.message : String(error));
+        }
+      }
+    }
+    return subjects.map(({ name, title }) => {
+      const error = errors.get(name);
+      const found = { name, title, samples: samples.get(name) ?? [] };
+      return error === undefined ? found : { ...found, error };
+    });
+  }
+
+  #ways(load: RoundsLoad): Subject[] {
+    const { only, roundMs } = this.#options;
+    return load.contenders
+      .filter((name) => only?.has(name) ?? true)
+      .map((name) => {
+        const kind = CONTENDERS.find((contender) => contender.name === name);
+        if (kind === undefined) throw new Error(`${load.name}: no contender ${name}`);
+        const key = keyOf(name, load);
+        return {
+          name,
+          title: kind.title,
+          measure: async () => {
+            const started = this.#contenders.get(key) ?? RunningContender.start(kind, load.setting);
+            this.#contenders.set(key, started);
+            const contender = await started;
+            try {
+              return await contender.measure(load, roundMs * (load.timeFactor ?? 1));
+            } catch (error) {
+              // The next load starts it anew.
+              this.#contenders.delete(key);
+              contender.stop();
+              throw error;
+            }
+          },
+        };
+      });
+  }
+
+  #operations(load: MicroLoad): Subject[] {
+    return (OPERATIONS[load.name] ?? []).map(({ name, title }) => ({
+      name,
+      title,
+      measure: async () => {
+        this.#micro ??= Program.start("micro", {}).then(([program]) => program);
+        const durationMs = this.#options.roundMs / 2;
+        const run = { load: load.name, operation: name, durationMs };
+        const micro = await this.#micro;
+        return { operationUs: await micro.call<number>("run", run, durationMs + PATIENCE_MS) };
+      },
+    }));
+  }
+}
+
+/** A contender in a setting has processes of its own. */
+function keyOf(name: string, { setting = {} }: RoundsLoad): string {
+  return `${name} ${JSON.stringify(setting)}`;
+}

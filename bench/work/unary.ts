@@ -1,0 +1,44 @@
+/** Unary calls, as many outstanding as asked for: each that ends makes the next. */
+import type { Client } from "@grpc/grpc-js";
+import { echoService } from "../programs/echo-service.ts";
+import type { Done, UnaryWork } from "./work.ts";
+
+const { path, requestSerialize, responseDeserialize } = echoService.unary;
+
+export async function runUnary(
+  client: Client,
+  { bytes, outstanding, durationMs }: UnaryWork,
+  signal: AbortSignal,
+): Promise<Done> {
+  const request = Buffer.alloc(bytes, 1);
+  const latencies: number[] = [];
+  const startMs = performance.now();
+  const endMs = startMs + durationMs;
+  await new Promise<void>((resolve, reject) => {
+    let open = outstanding;
+    const call = (): void => {
+      const sentMs = performance.now();
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error) => {
+        if (error !== null) {
+          reject(error);
+          return;
+        }
+        const nowMs = performance.now();
+        latencies.push(nowMs - sentMs);
+        if (nowMs < endMs && !signal.aborted) call();
+        else if (--open === 0) resolve();
+      });
+    };
+    for (let i = 0; i < outstanding; i++) call();
+  });
+  const seconds = (performance.now() - startMs) / 1000;
+  latencies.sort((a, b) => a - b);
+  const at = (share: number): number => latencies[Math.floor(share * (latencies.length - 1))] ?? 0;
+  return {
+    seconds,
+    calls: latencies.length,
+    mib: (latencies.length * 2 * bytes) / 1024 / 1024,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+  };
+}
