@@ -21,7 +21,7 @@ const DEFAULTS: ChannelOptions = {
   "grpc.enable_channelz": 0,
   "grpc-node.flow_control_window": 8 * 1024 * 1024,
   "grpc.keepalive_time_ms": 30_000,
-  "grpc.keepalive_timeout_ms": 10_000,
+  "grpc.keepalive_timeout_ms": 20_000,
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 30_000,
 };
