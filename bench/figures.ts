@@ -35,7 +35,7 @@ export const FIGURES: Readonly<Record<Figure, FigureKind>> = {
   clientPeakMib: { title: "client MiB", digits: 0 },
   hostPeakMib: { title: "host MiB", digits: 0 },
   serverPeakMib: { title: "server MiB", digits: 0 },
-  operationUs: { title: "us", digits: 2 },
+  operationUs: { title: "CPU us", digits: 2 },
 };
 
 /** What one round gave. */

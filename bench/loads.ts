@@ -127,6 +127,10 @@ function beside(
   };
 }
 
+function micro(name: string, title: string, inShort = false): MicroLoad {
+  return { name, title, kind: "micro", figures: ["operationUs"], inShort };
+}
+
 export const LOADS: readonly Load[] = [
   unary(100, 1, { inShort: true }),
   unary(100, 64, { inShort: true, contenders: [...GRID, "sealrpc-bare-proxy"] }),
@@ -140,11 +144,14 @@ export const LOADS: readonly Load[] = [
   beside("up", "same"),
   beside("both", "same"),
   beside("down", "other", { inShort: true }),
-  {
-    name: "handshake-cpu",
-    title: "enclave's part of a handshake, without the security module",
-    kind: "micro",
-    figures: ["operationUs"],
-    inShort: true,
-  },
+  micro("handshake-cpu", "enclave's part of a handshake, without the security module", true),
+  micro("verify-warm", "verify a document, authorities known", true),
+  micro("verify-cold", "verify a document, nothing known"),
+  micro("seal-1kib", "seal a record of 1 KiB", true),
+  micro("open-1kib", "open a record of 1 KiB"),
+  micro("seal-64kib", "seal a record of 64 KiB"),
+  micro("open-64kib", "open a record of 64 KiB"),
+  micro("frames", "frames of 64 messages of 100 B"),
+  micro("session-turn-x1", "session, both ends, 1 call a turn"),
+  micro("session-turn-x64", "session, both ends, 64 calls a turn"),
 ];

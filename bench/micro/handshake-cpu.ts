@@ -11,7 +11,7 @@ import { ClientHandshake } from "../../channel/client-handshake.ts";
 import { type BatchEvidenceRequest, HelloBatcher } from "../../channel/hello-batch.ts";
 import { SUITE_IDS } from "../../channel/suite.ts";
 import { nodeBackend as backend } from "../../crypto/node.ts";
-import { type Operation, timed } from "./operation.ts";
+import { type Operation, Stopwatch, timed } from "./operation.ts";
 
 /** As long as AWS's documents are. */
 const EVIDENCE_BYTES = 4_600;
@@ -66,22 +66,22 @@ const handshakes = SUITE_IDS.map((suite): Operation => ({
       return { publicKey, userData, challenge } as unknown as VerifiedEvidence;
     };
     return async (durationMs) => {
-      let spentMs = 0;
+      const stopwatch = new Stopwatch();
       let count = 0;
-      for (; spentMs < durationMs / 2; count++) {
+      for (; stopwatch.spentUs < durationMs * 500; count++) {
         const client = new ClientHandshake({ backend, suites: [suite], verify, initialCredit: 1 });
         const hello = client.hello();
-        const helloMs = performance.now();
+        stopwatch.start();
         const handshake = await batcher.accept(hello);
         const { reply } = handshake;
-        spentMs += performance.now() - helloMs;
+        stopwatch.stop();
         const finish = await client.receiveHello(reply);
-        const finishMs = performance.now();
+        stopwatch.start();
         const answer = handshake.receiveFinish(finish, TERMS);
-        spentMs += performance.now() - finishMs;
+        stopwatch.stop();
         client.receiveFinish(answer.reply);
       }
-      return (spentMs * 1000) / count;
+      return stopwatch.spentUs / count;
     };
   },
 }));

@@ -1,4 +1,5 @@
 /** Runs operations by themselves, each prepared once. */
+import type { Timer } from "../micro/operation.ts";
 import { OPERATIONS } from "../micro/operations.ts";
 import { runChild } from "./child.ts";
 
@@ -7,8 +8,6 @@ interface Run {
   readonly operation: string;
   readonly durationMs: number;
 }
-
-type Timer = (durationMs: number) => Promise<number> | number;
 
 runChild(async () => {
   const prepared = new Map<string, Promise<Timer>>();

@@ -16,7 +16,11 @@ describe("npm run bench", { timeout: 120_000 }, () => {
     const only = ["unary-100b-x1", "handshake-cpu", "plaintext", "sealrpc"];
     const { status, stdout, stderr } = await runProgram(
       "bench/main.js",
-      ...["--tiny", "--json", json, "--only", ...only],
+      "--tiny",
+      "--json",
+      json,
+      "--only",
+      ...only,
     );
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout, /^unary 100 B, 1 outstanding\n +calls\/s .*\n +plaintext grpc-js +\d/m);
