@@ -9,6 +9,7 @@ import {
   type IncomingHttpStatusHeader,
   type OutgoingHttpHeaders,
 } from "node:http2";
+import { addAbortSignal } from "node:stream";
 
 import { status as Code } from "@grpc/grpc-js";
 
@@ -36,6 +37,8 @@ export interface CallContext {
 /** How long after the end of an answer without a status a reset may come. */
 const RESET_AFTER_END_MS = 100;
 
+const ABORTED = AbortSignal.abort();
+
 type ResponseHeaders = IncomingHttpHeaders & IncomingHttpStatusHeader;
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
@@ -53,8 +56,6 @@ const LOST: Status = {
 export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink {
   readonly #call: OpenCall;
   readonly #context: CallContext;
-  /** Ending the stream otherwise would first end the request, as if it were whole. */
-  readonly #abort = new AbortController();
   #block: OutgoingHttpHeaders | undefined;
   #connection: UpstreamConnection | undefined;
   #stream: ClientHttp2Stream | undefined;
@@ -92,7 +93,7 @@ export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink
     if (deadlineMs !== Infinity) this.#block["grpc-timeout"] = formatTimeout(deadlineMs - nowMs);
     let stream: ClientHttp2Stream;
     try {
-      stream = connection.request(this.#block, this.#abort.signal);
+      stream = connection.request(this.#block);
     } catch {
       // The connection began to drain in this very turn.
       this.#refuseStarted();
@@ -122,7 +123,7 @@ export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink
   onCancel(): void {
     this.#isOver = true;
     this.#context.upstream.forget(this);
-    this.#abort.abort();
+    this.#abort();
   }
 
   // What the application sends.
@@ -220,7 +221,7 @@ export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink
     this.#isOver = true;
     this.#call.end(status);
     // What the client still sends has no reader.
-    if (this.#stream?.writableEnded === false) this.#abort.abort();
+    if (this.#stream?.writableEnded === false) this.#abort();
   }
 
   /** The same, for an answer that is not finished. */
@@ -228,7 +229,13 @@ export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink
     if (this.#isOver) return;
     this.#isOver = true;
     this.#call.end(status);
-    this.#abort.abort();
+    this.#abort();
+  }
+
+  /** Any other way of ending the stream would first end the request, as if it were whole. */
+  #abort(): void {
+    // A signal from the start, with its listeners, would cost a third of the whole call.
+    if (this.#stream !== undefined) addAbortSignal(ABORTED, this.#stream);
   }
 
   #refuse(code: Code, details: string): void {

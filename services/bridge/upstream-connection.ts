@@ -89,8 +89,8 @@ export class UpstreamConnection {
   }
 
   /** @throws Error when the connection takes no more calls, or for an illegal header block. */
-  request(headers: OutgoingHttpHeaders, signal: AbortSignal): ClientHttp2Stream {
-    const stream = this.#session.request(headers, { endStream: false, signal });
+  request(headers: OutgoingHttpHeaders): ClientHttp2Stream {
+    const stream = this.#session.request(headers, { endStream: false });
     this.#streams += 1;
     stream.once("close", () => {
       this.#streams -= 1;
