@@ -14,6 +14,7 @@ interface Flags {
   readonly clientCa?: string;
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
+  readonly maxSessionsPerSecond: number;
   readonly window: number;
   readonly logLevel: string;
 }
@@ -58,6 +59,12 @@ export function proxyCommand(): Command {
       DEFAULT_LIMITS.maxConnectionsPerAddress,
     )
     .option(
+      "--max-sessions-per-second <n>",
+      "new sessions a second of one address, after a burst of four times that; raise it too",
+      count,
+      DEFAULT_LIMITS.maxSessionsPerSecond,
+    )
+    .option(
       "--window <bytes>",
       "bytes that a client may have on its way on one stream; 2 to 4 MiB suit slow links",
       count,
@@ -83,6 +90,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
     limits: {
       maxConnections: flags.maxConnections,
       maxConnectionsPerAddress: flags.maxConnectionsPerAddress,
+      maxSessionsPerSecond: flags.maxSessionsPerSecond,
     },
     listen: flags.listen,
     logger,

