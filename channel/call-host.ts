@@ -1,4 +1,5 @@
 /** What a call needs of the session that it belongs to. */
+import type { CryptoBackend } from "../crypto/backend.ts";
 import type { Status } from "./call-message.ts";
 import type { Sender } from "./turns.ts";
 
@@ -13,6 +14,8 @@ export interface CallHost {
   readonly receiveCredit: number;
   /** -1: unlimited. */
   readonly maxReceiveMessageBytes: number;
+  /** Where arrays come from and go; see `CryptoBackend`. */
+  readonly memory: Pick<CryptoBackend, "allocate" | "release">;
   /** The call has a frame that may leave. */
   ready(call: Sender): void;
   /** Queues a frame that overtakes. */

@@ -62,7 +62,7 @@ export class ClientCall implements Sender, InboxEvents {
     this.#owner = owner;
     this.#options = options;
     this.#events = events;
-    this.#inbox = new Inbox(this, host.receiveCredit, host.maxReceiveMessageBytes);
+    this.#inbox = new Inbox(this, host);
     this.#outbox = new Outbox(host.sendCredit);
   }
 

@@ -65,7 +65,7 @@ export class EnclaveCall implements Sender, InboxEvents {
     this.#owner = owner;
     this.#sentMs = host.startMs + header.sentMs;
     this.#timeoutMs = header.timeoutMs;
-    this.#inbox = new Inbox(this, host.receiveCredit, host.maxReceiveMessageBytes);
+    this.#inbox = new Inbox(this, host);
     this.#outbox = new Outbox(host.sendCredit);
   }
 

@@ -10,8 +10,7 @@ import type { SealingKey } from "./key-schedule.ts";
  */
 export function sealFinished(key: SealingKey, aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
   const sealed = new Uint8Array(plaintext.length + TAG_BYTES);
-  sealed.set(plaintext);
-  key.aead.seal(key.iv, sealed, aad);
+  key.aead.seal(key.iv, plaintext, sealed, aad);
   erase(key);
   return sealed;
 }

@@ -2,6 +2,7 @@
  * The messages that arrive for one call: assembled from MESSAGE frames, bounded by credit, handed to
  * the application one for each read (docs/protocol.md §8).
  */
+import type { CallHost } from "./call-host.ts";
 import { ReceiveCredit } from "./credit.ts";
 import { COMPRESSED, MESSAGE_COST, MORE, readU32 } from "./frame.ts";
 import { ALERT, Violation } from "./violation.ts";
@@ -37,6 +38,7 @@ export class Inbox {
   readonly #events: InboxEvents;
   readonly #credit: ReceiveCredit;
   readonly #maxMessageBytes: number;
+  readonly #memory: CallHost["memory"];
   #messages: Message[] = [];
   #assembly: Assembly | undefined;
   #wanted = false;
@@ -44,10 +46,12 @@ export class Inbox {
   #ended = false;
   #drained = false;
 
-  constructor(events: InboxEvents, initialCredit: number, maxMessageBytes: number) {
+  constructor(events: InboxEvents, host: CallHost) {
+    const { maxReceiveMessageBytes } = host;
     this.#events = events;
-    this.#credit = new ReceiveCredit(initialCredit);
-    this.#maxMessageBytes = maxMessageBytes < 0 ? Infinity : maxMessageBytes;
+    this.#credit = new ReceiveCredit(host.receiveCredit);
+    this.#maxMessageBytes = maxReceiveMessageBytes < 0 ? Infinity : maxReceiveMessageBytes;
+    this.#memory = host.memory;
   }
 
   /** Whether the peer said that no message follows. */
@@ -151,7 +155,19 @@ export class Inbox {
     assembly.cost += cost;
     if (!last) return;
     this.#assembly = undefined;
-    this.#push(concat(assembly.pieces, assembly.total), assembly.compressed, assembly.cost);
+    this.#push(this.#join(assembly, body), assembly.compressed, assembly.cost);
+  }
+
+  /** `body` is of the record in hand, of which other frames may still have to be visited. */
+  #join({ pieces, total }: Assembly, body: Uint8Array): Uint8Array {
+    const bytes = this.#memory.allocate(total);
+    let at = 0;
+    for (const piece of pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+      if (piece.buffer !== body.buffer) this.#memory.release(piece);
+    }
+    return bytes;
   }
 
   #push(bytes: Uint8Array, compressed: boolean, cost: number): void {
@@ -185,19 +201,12 @@ function costOf(assembly: Assembly | undefined): number {
   return rest + MESSAGE_COST * (1 + Math.ceil(rest / PIECE_BYTES));
 }
 
-/** A small piece is copied: a view would keep its whole record in memory. */
+/**
+ * A small piece is copied: a view would keep its whole record in memory. So what is kept as a view is
+ * the only view of its record, once its frames have been visited.
+ */
 function keep(piece: Uint8Array, recordBytes: number): Uint8Array {
   return 2 * piece.length >= recordBytes ? piece : piece.slice();
-}
-
-function concat(pieces: readonly Uint8Array[], total: number): Uint8Array {
-  const bytes = new Uint8Array(total);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }
 
 function malformed(what: string): Violation {

@@ -75,7 +75,7 @@ export class Outbound {
     this.#keyUpdateIsDue = false;
     if (frameBytes === 0 && !isEnd && !keyUpdate) return undefined;
     const type = isEnd ? "end" : keyUpdate ? "key-update" : "frames";
-    return this.#sealer.seal(type, record.bytes.subarray(0, frameBytes), RECORD_HEADROOM);
+    return this.#sealer.sealFilled(type, record.bytes, frameBytes, RECORD_HEADROOM);
   }
 
   /** The last record that this side sends. @throws ChannelError `key-limit` */

@@ -12,7 +12,8 @@ export interface OuterMessage {
   readonly body: Uint8Array;
 }
 
-const GRPC_PREFIX_BYTES = 5;
+/** Of each message of a gRPC stream: a flag and the length. */
+export const GRPC_PREFIX_BYTES = 5;
 const RECORD_TAG = 0x1a;
 const KINDS: ReadonlyMap<number, OuterMessage["kind"]> = new Map([
   [0x0a, "hello"],

@@ -4,11 +4,11 @@
  */
 import type { RequestHeader, ResponseHeader, Status } from "./call-message.ts";
 import { boundOf, MAX_HEADER_BYTES, writeHeader } from "./call-message.ts";
-import { MAX_CONTENT_BYTES } from "./record.ts";
+import { MAX_PLAINTEXT_BYTES } from "./padding.ts";
 import { FRAME_HEADER_BYTES, writeFrameHeader, writeU32 } from "./frame.ts";
 
 export class RecordBuffer {
-  readonly bytes: Uint8Array = new Uint8Array(MAX_CONTENT_BYTES);
+  readonly bytes: Uint8Array = new Uint8Array(MAX_PLAINTEXT_BYTES);
   /** How much is filled. */
   length = 0;
   #limit = 0;

@@ -6,6 +6,7 @@ import { TAG_BYTES, type CryptoBackend } from "../crypto/backend.ts";
 import { ChannelError } from "./errors.ts";
 import { nextTrafficSecret, recordNonce, trafficKey, type SealingKey } from "./key-schedule.ts";
 import { MAX_PLAINTEXT_BYTES, paddedLength, type Padding } from "./padding.ts";
+import { takeArray } from "./record-array.ts";
 import type { SuiteId } from "./suite.ts";
 
 /** What a record is, beside the frames in it. */
@@ -72,25 +73,28 @@ export class Sealer {
     return this.#key.spentAtMs;
   }
 
-  /** Seals `content` as one record; see `sealInto`. */
+  /** Seals `content` as one record; see `sealFilled`. */
   seal(type: RecordType, content: Uint8Array, headroom = 0): Uint8Array {
-    return this.sealInto(type, content.length, headroom, (plaintext) => plaintext.set(content));
+    const plaintext = new Uint8Array(MAX_PLAINTEXT_BYTES);
+    plaintext.set(content.subarray(0, MAX_PLAINTEXT_BYTES));
+    return this.sealFilled(type, plaintext, content.length, headroom);
   }
 
   /**
-   * Seals one record whose `length` bytes of content `write` puts where they will be sealed, which
-   * saves a copy. Gives `headroom` zero bytes and then the record, in one array. A `key-update` is
-   * the last record under its key; nothing can follow an `end` or an `alert`.
+   * Seals one record whose content is the first `length` bytes of `plaintext`; what is behind them
+   * is overwritten with type and padding, for which there must be room. Gives `headroom` bytes of any
+   * content and then the record, in one array, which `giveArray` takes back. A `key-update` is the
+   * last record under its key; nothing can follow an `end` or an `alert`.
    *
    * @throws RangeError when the content does not fit, before anything is sealed.
    * @throws TypeError after `end`, `alert` or `destroy`.
    * @throws ChannelError `key-limit` when a due key update was not made for as long again.
    */
-  sealInto(
+  sealFilled(
     type: RecordType,
+    plaintext: Uint8Array,
     length: number,
     headroom: number,
-    write: (plaintext: Uint8Array) => void,
   ): Uint8Array {
     if (this.#ended) throw new TypeError("nothing can follow an end or an alert");
     if (length > MAX_CONTENT_BYTES) {
@@ -100,10 +104,10 @@ export class Sealer {
     if (this.#key.isSpent(this.#nowMs, padded, 2)) {
       throw new ChannelError("key-limit", "the key was used twice as much as it may be");
     }
-    const record = new Uint8Array(headroom + padded + TAG_BYTES);
-    write(record.subarray(headroom, headroom + length));
-    record[headroom + length] = TYPES.indexOf(type);
-    this.#key.seal(record.subarray(headroom));
+    plaintext[length] = TYPES.indexOf(type);
+    plaintext.fill(0, length + 1, padded);
+    const record = takeArray(headroom + padded + TAG_BYTES);
+    this.#key.seal(plaintext.subarray(0, padded), record.subarray(headroom));
     if (type === "key-update") this.#key.update(this.#nowMs);
     else this.#ended = type !== "frames";
     return record;
@@ -222,9 +226,9 @@ class DirectionKey {
     return overtime >= 0 || overrun >= 0;
   }
 
-  seal(record: Uint8Array): void {
-    this.#key.aead.seal(this.#nextNonce(), record);
-    this.#bytes += cost(record.length - TAG_BYTES);
+  seal(plaintext: Uint8Array, record: Uint8Array): void {
+    this.#key.aead.seal(this.#nextNonce(), plaintext, record);
+    this.#bytes += cost(plaintext.length);
   }
 
   open(record: Uint8Array): Uint8Array | undefined {

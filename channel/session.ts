@@ -423,6 +423,7 @@ export class Session implements BudgetHolder {
       sendCredit: this.#established.sendCredit,
       receiveCredit: this.#established.receiveCredit,
       maxReceiveMessageBytes,
+      memory: this.#backend,
       ready: (call) => {
         if (this.#isClosed()) return;
         this.#outbound.turns.add(call);

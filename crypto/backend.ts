@@ -16,10 +16,10 @@ export const TAG_BYTES = 16;
 /** One AEAD under one key. The caller never uses a nonce twice. */
 export interface Aead {
   /**
-   * Seals all of `bytes` but the last `TAG_BYTES`, in place: the ciphertext replaces the plaintext,
-   * and the tag fills the rest. In place, because a record is then allocated once, at its full size.
+   * Seals `plaintext` into `sealed`, which is `TAG_BYTES` longer: ciphertext, then the tag. Where the
+   * bytes go is the caller's, because a record has more around it and its array may serve again.
    */
-  seal(nonce: Uint8Array, bytes: Uint8Array, aad?: Uint8Array): void;
+  seal(nonce: Uint8Array, plaintext: Uint8Array, sealed: Uint8Array, aad?: Uint8Array): void;
   /** Opens ciphertext and tag into a fresh array, or gives `undefined` if they do not authenticate. */
   open(nonce: Uint8Array, sealed: Uint8Array, aad?: Uint8Array): Uint8Array | undefined;
   /** Drops the key: later calls throw. */
@@ -40,6 +40,13 @@ export interface X25519KeyPair {
 export interface CryptoBackend {
   readonly name: "node" | "portable";
   randomBytes(length: number): Uint8Array;
+  /** An array of any content, perhaps of what was freed before, for whoever overwrites all of it. */
+  allocate(length: number): Uint8Array;
+  /**
+   * Frees an array that is dead, sooner than a garbage collector would. To be called by whoever holds
+   * the only view of all its memory; the array may be empty afterwards.
+   */
+  release(bytes: Uint8Array): void;
   hash(name: HashName, ...parts: readonly Uint8Array[]): Uint8Array;
   /** HKDF-SHA256 (RFC 5869): 32 bytes. */
   hkdfExtract(salt: Uint8Array, ikm: Uint8Array): Uint8Array;
@@ -53,4 +60,13 @@ export interface CryptoBackend {
    * throw, for anything malformed, a point off the curve included.
    */
   verifyP384(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+}
+
+/** @throws RangeError unless `sealed` has room for the ciphertext of `plaintext` and the tag, and no more. */
+export function requireSealedLength(plaintext: Uint8Array, sealed: Uint8Array): void {
+  if (sealed.length !== plaintext.length + TAG_BYTES) {
+    throw new RangeError(
+      `${plaintext.length} bytes are sealed into ${plaintext.length + TAG_BYTES}, not ${sealed.length}`,
+    );
+  }
 }

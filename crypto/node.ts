@@ -22,9 +22,12 @@ import {
   TAG_BYTES,
   type Aead,
   type AeadName,
+  requireSealedLength,
   type CryptoBackend,
   type X25519KeyPair,
 } from "./backend.ts";
+
+import { allocate, release } from "./node-memory.ts";
 
 const OPENSSL_NAMES = {
   "AES-256-GCM": "aes-256-gcm",
@@ -39,6 +42,9 @@ export const nodeBackend: CryptoBackend = {
   name: "node",
 
   randomBytes: (length) => randomFillSync(new Uint8Array(length)),
+
+  allocate,
+  release,
 
   hash(name, ...parts) {
     const hash = createHash(name);
@@ -95,14 +101,15 @@ class NodeAead implements Aead {
     this.#key = createSecretKey(key);
   }
 
-  seal(nonce: Uint8Array, bytes: Uint8Array, aad?: Uint8Array): void {
-    const end = bytes.length - TAG_BYTES;
-    if (end < 0) throw new RangeError("no room for the tag");
+  seal(nonce: Uint8Array, plaintext: Uint8Array, sealed: Uint8Array, aad?: Uint8Array): void {
+    requireSealedLength(plaintext, sealed);
     const cipher = createCipheriv(this.#name, alive(this.#key), nonce, AEAD_OPTIONS);
     if (aad !== undefined) cipher.setAAD(aad);
-    bytes.set(cipher.update(bytes.subarray(0, end)));
+    const ciphertext = cipher.update(plaintext);
+    sealed.set(ciphertext);
+    release(ciphertext);
     cipher.final();
-    bytes.set(cipher.getAuthTag(), end);
+    sealed.set(cipher.getAuthTag(), plaintext.length);
   }
 
   open(nonce: Uint8Array, sealed: Uint8Array, aad?: Uint8Array): Uint8Array | undefined {

@@ -14,6 +14,7 @@ import {
   TAG_BYTES,
   type Aead,
   type AeadName,
+  requireSealedLength,
   type CryptoBackend,
   type X25519KeyPair,
 } from "./backend.ts";
@@ -26,6 +27,9 @@ export const portableBackend: CryptoBackend = {
   name: "portable",
 
   randomBytes: (length) => randomBytes(length),
+
+  allocate: (length) => new Uint8Array(length),
+  release: () => undefined,
 
   hash(name, ...parts) {
     const hash = HASHES[name].create();
@@ -61,11 +65,10 @@ class PortableAead implements Aead {
     this.#key = key.slice();
   }
 
-  seal(nonce: Uint8Array, bytes: Uint8Array, aad?: Uint8Array): void {
-    const end = bytes.length - TAG_BYTES;
-    if (end < 0) throw new RangeError("no room for the tag");
+  seal(nonce: Uint8Array, plaintext: Uint8Array, sealed: Uint8Array, aad?: Uint8Array): void {
+    requireSealedLength(plaintext, sealed);
     const cipher = CIPHERS[this.#name](alive(this.#key), nonce, aad);
-    bytes.set(cipher.encrypt(bytes.subarray(0, end)));
+    sealed.set(cipher.encrypt(plaintext));
   }
 
   open(nonce: Uint8Array, sealed: Uint8Array, aad?: Uint8Array): Uint8Array | undefined {

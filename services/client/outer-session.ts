@@ -8,7 +8,8 @@ import type { ClientDuplexStream } from "@grpc/grpc-js";
 import { ClientHandshake } from "../../channel/client-handshake.ts";
 import type { ClientHandshakeOptions } from "../../channel/client-handshake.ts";
 import { ChannelError } from "../../channel/errors.ts";
-import { encodeRecordMessage, parseOuter } from "../../channel/outer-message.ts";
+import { giveArray } from "../../channel/record-array.ts";
+import { encodeRecordMessage, GRPC_PREFIX_BYTES, parseOuter } from "../../channel/outer-message.ts";
 import type { Padding } from "../../channel/padding.ts";
 import { Session } from "../../channel/session.ts";
 import type { CryptoBackend } from "../../crypto/backend.ts";
@@ -171,6 +172,8 @@ export class OuterSession implements PendingSession {
     }
     if (record !== undefined) {
       this.#driver.receive(record);
+      // Nothing of it is kept.
+      if (isAlone(message)) this.#options.backend.release(message);
       return;
     }
     this.#outerError = new TransportError(
@@ -183,8 +186,9 @@ export class OuterSession implements PendingSession {
 
   #write(message: Uint8Array): void {
     this.#unwrittenBytes += message.length;
-    this.#stream.write(message, () => {
+    this.#stream.write(message, (error?: Error | null) => {
       this.#unwrittenBytes -= message.length;
+      if (!error) giveArray(message);
       this.#driver.resume();
     });
   }
@@ -227,4 +231,9 @@ export class OuterSession implements PendingSession {
   #isOver(): boolean {
     return this.#step === "over";
   }
+}
+
+/** Whether the message has its memory to itself: grpc-js makes an array for each, prefix and all. */
+function isAlone({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
+  return byteOffset === GRPC_PREFIX_BYTES && buffer.byteLength === byteOffset + byteLength;
 }

@@ -16,6 +16,7 @@ import {
   MAX_OUTER_MESSAGE_BYTES,
   parseOuter,
 } from "../../channel/outer-message.ts";
+import { giveArray } from "../../channel/record-array.ts";
 import type { SessionEvents } from "../../channel/session-options.ts";
 import type { Session } from "../../channel/session.ts";
 import { SessionDriver } from "../grpc/session-driver.ts";
@@ -118,7 +119,11 @@ export class ConnectStream implements OuterStream {
   }
 
   write(buffer: Uint8Array): void {
-    this.#send(encodeRecordMessage(buffer, true), this.#resume);
+    const message = encodeRecordMessage(buffer, true);
+    this.#send(message, (error) => {
+      if (!error) giveArray(message);
+      this.#driver.resume();
+    });
   }
 
   end(): void {
@@ -126,8 +131,6 @@ export class ConnectStream implements OuterStream {
     this.#stream.end();
     this.#cutAfter(this.#host.handshakeTimeoutMs);
   }
-
-  readonly #resume = (): void => this.#driver.resume();
 
   readonly #take = (message: Uint8Array): void => {
     switch (this.#step) {
@@ -263,7 +266,7 @@ export class ConnectStream implements OuterStream {
     this.#timer.unref();
   }
 
-  #send(bytes: Uint8Array, callback?: () => void): void {
+  #send(bytes: Uint8Array, callback?: (error?: Error | null) => void): void {
     if (!this.#stream.destroyed && !this.#stream.writableEnded) this.#stream.write(bytes, callback);
   }
 }

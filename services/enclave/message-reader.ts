@@ -1,12 +1,15 @@
 /** Cuts gRPC's length-prefixed messages out of HTTP/2 data, which may split them at any byte. */
 import { ChannelError } from "../../channel/errors.ts";
+import { MAX_OUTER_MESSAGE_BYTES } from "../../channel/outer-message.ts";
 
 const PREFIX_BYTES = 5;
 const MAX_PARTS = 64;
+/** Where a message in parts is joined. One for all readers: it is taken in the same step. */
+const joined = new Uint8Array(MAX_OUTER_MESSAGE_BYTES);
 
 /** Reads the messages of one stream. Keeps no more than has arrived, whatever is announced. */
 export class MessageReader {
-  /** Longest message that is read from here on. */
+  /** Longest message that is read from here on; at most `MAX_OUTER_MESSAGE_BYTES`. */
   maxBytes: number;
   readonly #prefix = new Uint8Array(PREFIX_BYTES);
   #prefixBytes = 0;
@@ -18,7 +21,7 @@ export class MessageReader {
   }
 
   /**
-   * Gives `take` each message that `chunk` completes, as a view of it where it holds the whole.
+   * Gives `take` each message that `chunk` completes: a view, of which nothing may be kept.
    *
    * @throws ChannelError `record-too-large` or, for a compressed or an empty message,
    *   `malformed-record`. Nothing may be read afterwards.
@@ -38,11 +41,19 @@ export class MessageReader {
       } else if (this.#parts.length === 0) {
         take(part);
       } else {
-        const parts = [...this.#parts, part];
-        this.#parts = [];
-        take(Buffer.concat(parts));
+        take(this.#join(part));
       }
     }
+  }
+
+  #join(last: Uint8Array): Uint8Array {
+    let length = 0;
+    for (const part of [...this.#parts, last]) {
+      joined.set(part, length);
+      length += part.length;
+    }
+    this.#parts = [];
+    return joined.subarray(0, length);
   }
 
   /** A part costs more than its bytes, and a hostile peer may send each byte by itself. */

@@ -6,6 +6,7 @@ import { portableBackend } from "../../crypto/portable.ts";
 import { ChannelError } from "../../channel/errors.ts";
 import { isChannelError } from "../support/channel-error.ts";
 import { trafficKey } from "../../channel/key-schedule.ts";
+import { giveArray } from "../../channel/record-array.ts";
 import { MAX_PLAINTEXT_BYTES, paddedLength, type Padding } from "../../channel/padding.ts";
 import {
   MAX_CONTENT_BYTES,
@@ -42,8 +43,7 @@ function direction(
 function forge(plaintext: Uint8Array): Uint8Array {
   const { aead, iv } = trafficKey(nodeBackend, 1, secretOf(7));
   const record = new Uint8Array(plaintext.length + 16);
-  record.set(plaintext);
-  aead.seal(iv, record);
+  aead.seal(iv, plaintext, record);
   return record;
 }
 
@@ -119,20 +119,31 @@ describe("records", () => {
     assert.throws(() => opener.open(record, 0), isChannelError("authentication-failed"));
   });
 
-  it("start with the headroom asked for, all zero", () => {
+  it("start behind the headroom asked for", () => {
     const { sealer, opener } = direction({});
     const record = sealer.seal("frames", Uint8Array.of(1), 9);
-    assert.deepEqual(record.subarray(0, 9), new Uint8Array(9));
     assert.deepEqual(opener.open(record.subarray(9), 0).content, Uint8Array.of(1));
   });
 
-  it("let the caller write the content where it is sealed", () => {
+  it("hold the content alone, whatever lies behind it where it was filled in", () => {
     const { sealer, opener } = direction({});
-    const record = sealer.sealInto("frames", 3, 2, (plaintext) => {
-      assert.equal(plaintext.length, 3);
-      plaintext.set([4, 5, 6]);
-    });
-    assert.deepEqual(opener.open(record.subarray(2), 0).content, Uint8Array.of(4, 5, 6));
+    const plaintext = new Uint8Array(MAX_PLAINTEXT_BYTES).fill(9).fill(4, 0, 3);
+    const record = sealer.sealFilled("frames", plaintext, 3, 2);
+    assert.deepEqual(opener.open(record.subarray(2), 0).content, Uint8Array.of(4, 4, 4));
+  });
+
+  it("may serve for other records once it is given back", () => {
+    const { sealer, opener } = direction({});
+    const content = new Uint8Array(20_000).fill(6);
+    for (let i = 0; i < 40; i++) {
+      const record = sealer.seal("frames", content, 9);
+      assert.deepEqual(opener.open(record.subarray(9), 0).content, content);
+      giveArray(record);
+    }
+    const [one, other] = [sealer.seal("frames", content), sealer.seal("frames", content)];
+    assert.notEqual(one.buffer, other.buffer);
+    assert.deepEqual(opener.open(one, 0).content, content);
+    assert.deepEqual(opener.open(other, 0).content, content);
   });
 
   it("take over their secret", () => {
@@ -327,9 +338,10 @@ describe("the key of a direction", () => {
     const { sealer } = direction({ nowMs: 5 });
     assert.equal(sealer.keyUpdateAtMs, 600_005);
     const content = new Uint8Array(MAX_CONTENT_BYTES);
+    const plaintext = new Uint8Array(MAX_PLAINTEXT_BYTES);
     const records = Math.ceil(2 ** 30 / (MAX_PLAINTEXT_BYTES + 16));
     for (let i = 1; i < records; i++) {
-      sealer.sealInto("frames", content.length, 0, () => undefined);
+      giveArray(sealer.sealFilled("frames", plaintext, content.length, 0));
       if (i === 1 || i === records - 1) assert.ok(!sealer.keyUpdateDue(5));
     }
     sealer.seal("frames", content);

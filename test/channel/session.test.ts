@@ -47,6 +47,21 @@ describe("a session", () => {
     assert.equal(seen.end?.kind, "status");
   });
 
+  it("carries messages of many records right behind each other, each in an array of its own", () => {
+    const pair = createPair();
+    const sizes = [200_000, 3, 150_000, 70_000, 0, 33_000, 300_000, 65_536, 1_000_000];
+    const messages = sizes.map((size, i) => new Uint8Array(size).fill(i + 1));
+    const seen = openCall(pair, messages);
+    pair.flush();
+    assert.deepEqual(pair.served[0]?.messages, messages);
+    pair.served[0].call.start(true, 0);
+    for (const message of messages) pair.served[0].call.sendMessage(message);
+    pair.served[0].call.end(OK);
+    pair.flush();
+    assert.deepEqual(seen.messages, messages);
+    assert.deepEqual(pair.served[0].messages, messages);
+  });
+
   it("closes in order when no call is open", () => {
     const pair = createPair();
     pair.client.session.close(0, 1000);

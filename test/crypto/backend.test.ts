@@ -43,10 +43,18 @@ function sealed(
   aad?: Uint8Array,
 ): Uint8Array {
   const out = new Uint8Array(plaintext.length + 16);
-  out.set(plaintext);
-  backend.aead(name, key).seal(nonce, out, aad);
+  backend.aead(name, key).seal(nonce, plaintext, out, aad);
   return out;
 }
+
+describe("the backend on node:crypto", () => {
+  it("frees a large array at once, and leaves a small one", () => {
+    const [small, large] = [new Uint8Array(100), new Uint8Array(100_000)];
+    nodeBackend.release(small);
+    nodeBackend.release(large);
+    assert.deepEqual([small.length, large.length], [100, 0]);
+  });
+});
 
 describe("both backends", () => {
   it("hash the same", () => {
@@ -238,7 +246,8 @@ for (const backend of backends) {
       for (const name of aeadNames) {
         const aead = backend.aead(name, new Uint8Array(32));
         aead.destroy();
-        assert.throws(() => aead.seal(new Uint8Array(12), new Uint8Array(20)), TypeError);
+        const sealed = new Uint8Array(20);
+        assert.throws(() => aead.seal(new Uint8Array(12), new Uint8Array(4), sealed), TypeError);
         assert.throws(() => aead.open(new Uint8Array(12), new Uint8Array(20)), TypeError);
       }
     });
@@ -257,40 +266,53 @@ for (const backend of backends) {
         const aead = backend.aead(name, given);
         given.fill(0);
         const record = new Uint8Array(20);
-        aead.seal(nonce, record);
+        aead.seal(nonce, new Uint8Array(4), record);
         assert.deepEqual(record, sealed(backend, name, key, nonce, new Uint8Array(4)));
       }
     });
 
-    it("has no room for a tag in 15 bytes", () => {
+    it("seals into what has room for the tag and no more", () => {
       for (const name of aeadNames) {
         const aead = backend.aead(name, new Uint8Array(32));
-        assert.throws(() => aead.seal(new Uint8Array(12), new Uint8Array(15)), RangeError);
+        for (const length of [0, 15, 16, 18]) {
+          const sealed = new Uint8Array(length);
+          assert.throws(() => aead.seal(new Uint8Array(12), new Uint8Array(1), sealed), RangeError);
+        }
       }
     });
 
-    it("seals a view where it lies and touches nothing around it", () => {
+    it("seals into a view, leaves the plaintext, and touches nothing around", () => {
       for (const name of aeadNames) {
         const around = new Uint8Array(40).fill(7);
         const view = around.subarray(3, 30);
-        const expected = sealed(
-          backend,
-          name,
-          new Uint8Array(32),
-          new Uint8Array(12),
-          view.slice(0, 11),
-        );
-        backend.aead(name, new Uint8Array(32)).seal(new Uint8Array(12), view);
+        const plaintext = new Uint8Array(11).fill(8);
+        const expected = sealed(backend, name, new Uint8Array(32), new Uint8Array(12), plaintext);
+        backend.aead(name, new Uint8Array(32)).seal(new Uint8Array(12), plaintext, view);
         assert.deepEqual(view, expected);
+        assert.deepEqual(plaintext, new Uint8Array(11).fill(8));
         assert.deepEqual(around.subarray(0, 3), new Uint8Array(3).fill(7));
         assert.deepEqual(around.subarray(30), new Uint8Array(10).fill(7));
+      }
+    });
+
+    it("allocates what was asked for, and opens and seals what others released before", () => {
+      const key = new Uint8Array(32);
+      const nonce = new Uint8Array(12);
+      for (const length of [0, 1, 100_000]) {
+        const plaintext = backend.allocate(length).fill(3);
+        assert.equal(plaintext.length, length);
+        const record = sealed(backend, "AES-256-GCM", key, nonce, plaintext);
+        const opened = backend.aead("AES-256-GCM", key).open(nonce, record);
+        assert.deepEqual(opened, plaintext);
+        backend.release(plaintext);
+        assert.deepEqual(opened, new Uint8Array(length).fill(3));
       }
     });
 
     it("gives plain arrays, whose slices are copies", () => {
       const aead = backend.aead("AES-256-GCM", new Uint8Array(32));
       const record = new Uint8Array(17);
-      aead.seal(new Uint8Array(12), record);
+      aead.seal(new Uint8Array(12), new Uint8Array(1), record);
       const results = [
         backend.randomBytes(1),
         backend.hash("sha256"),

@@ -112,7 +112,9 @@ function traffic(first: Uint8Array): object[] {
 }
 
 function seal(suite: SuiteId, hs: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
-  const sealed = concat(plaintext, new Uint8Array(16));
-  backend.aead(suiteOf(suite).aead, hs.subarray(0, 32)).seal(hs.subarray(32), sealed, aad);
+  const sealed = new Uint8Array(plaintext.length + 16);
+  backend
+    .aead(suiteOf(suite).aead, hs.subarray(0, 32))
+    .seal(hs.subarray(32), plaintext, sealed, aad);
   return sealed;
 }

@@ -98,7 +98,7 @@ function forge(
   plaintext: Uint8Array,
 ): Uint8Array {
   const { aead, iv } = trafficKey(backend, suite, secret);
-  const record = concat(plaintext, new Uint8Array(16));
-  aead.seal(recordNonce(iv, counter), record);
+  const record = new Uint8Array(plaintext.length + 16);
+  aead.seal(recordNonce(iv, counter), plaintext, record);
   return record;
 }
