@@ -27,7 +27,7 @@ interface Flags {
 
 const MODES = {
   full: { rounds: 5, roundMs: 1000 },
-  short: { rounds: 3, roundMs: 600 },
+  short: { rounds: 3, roundMs: 400 },
   tiny: { rounds: 1, roundMs: 50 },
 } as const;
 

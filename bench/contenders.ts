@@ -18,6 +18,14 @@ export interface ContenderKind {
   readonly client?: ClientTraits;
 }
 
+/** What is between and behind, for those loads that are about it. */
+export interface Setting {
+  /** Of a long link before the host. */
+  readonly roundTripMs?: number;
+  /** How long the enclave's security module takes for a document. */
+  readonly nsmMs?: number;
+}
+
 const WINDOW_BYTES = 8 * 1024 * 1024;
 
 const server = (options = {}): Stage => ({ program: "grpc-server", side: "server", options });
@@ -60,6 +68,12 @@ export const CONTENDERS: readonly ContenderKind[] = [
     way: [enclave(), proxy],
     client: { suite, portable: true },
   })),
+  {
+    name: "sealrpc-credulous",
+    title: "sealrpc, a client that verifies nothing",
+    way: [enclave(), proxy],
+    client: { credulous: true },
+  },
   {
     name: "sealrpc-bare-proxy",
     title: "sealrpc, bare HTTP/2 proxy for its own",

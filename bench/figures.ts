@@ -1,7 +1,7 @@
 /** What is measured: names, units, and what is made of several rounds. */
 
 export interface FigureKind {
-  /** The head of its column. */
+  /** The head of its column; "call" stands for what the load counts. */
   readonly title: string;
   readonly digits: number;
 }
@@ -11,6 +11,7 @@ export type Figure =
   | "mibPerSecond"
   | "p50Ms"
   | "p99Ms"
+  | "retries"
   | "besideMibPerSecond"
   | "cpuUs"
   | "clientCpuUs"
@@ -19,23 +20,40 @@ export type Figure =
   | "clientPeakMib"
   | "hostPeakMib"
   | "serverPeakMib"
-  | "operationUs";
+  | "operationUs"
+  | "clientKib"
+  | "hostKib"
+  | "serverKib"
+  | "clientGrownMib"
+  | "hostGrownMib"
+  | "serverGrownMib";
 
 export const FIGURES: Readonly<Record<Figure, FigureKind>> = {
   callsPerSecond: { title: "calls/s", digits: 0 },
   mibPerSecond: { title: "MiB/s", digits: 1 },
   p50Ms: { title: "p50 ms", digits: 2 },
   p99Ms: { title: "p99 ms", digits: 2 },
+  /** Handshakes that were made again. */
+  retries: { title: "retries", digits: 0 },
   besideMibPerSecond: { title: "beside MiB/s", digits: 0 },
-  /** Of each call, or each MiB where a load is counted in MiB. */
-  cpuUs: { title: "CPU us", digits: 0 },
-  clientCpuUs: { title: "client", digits: 0 },
-  hostCpuUs: { title: "host", digits: 0 },
-  serverCpuUs: { title: "server", digits: 0 },
-  clientPeakMib: { title: "client MiB", digits: 0 },
-  hostPeakMib: { title: "host MiB", digits: 0 },
-  serverPeakMib: { title: "server MiB", digits: 0 },
+  /** Of each call, or of what else a load counts. */
+  cpuUs: { title: "CPU us/call", digits: 0 },
+  clientCpuUs: { title: "client's", digits: 0 },
+  hostCpuUs: { title: "host's", digits: 0 },
+  serverCpuUs: { title: "server's", digits: 0 },
+  /** The most that was resident. */
+  clientPeakMib: { title: "client peak MiB", digits: 0 },
+  hostPeakMib: { title: "host peak MiB", digits: 0 },
+  serverPeakMib: { title: "server peak MiB", digits: 0 },
   operationUs: { title: "CPU us", digits: 2 },
+  /** Resident, of each idle session. */
+  clientKib: { title: "client KiB", digits: 1 },
+  hostKib: { title: "host KiB", digits: 1 },
+  serverKib: { title: "server KiB", digits: 1 },
+  /** Resident, beyond what was before. */
+  clientGrownMib: { title: "client +MiB", digits: 1 },
+  hostGrownMib: { title: "host +MiB", digits: 1 },
+  serverGrownMib: { title: "server +MiB", digits: 1 },
 };
 
 /** What one round gave. */

@@ -81,6 +81,15 @@ const GOALS: readonly Goal[] = [
     base: "aead",
     atMost: 1.5,
   },
+  {
+    work: "idle session, memory in the enclave",
+    against: "an idle grpc-js connection",
+    load: "idle-1000",
+    figure: "serverKib",
+    contender: "sealrpc",
+    base: "plaintext",
+    atMost: 2,
+  },
   ...["unary-100b-x64", "stream-both"].map((load): Goal => ({
     work: `proxy, sealed streams (${load}), CPU`,
     against: "a bare node:http2 pipe",

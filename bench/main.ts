@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { parseCommand } from "./command.ts";
+import { ForeignLoad } from "./foreign-load.ts";
 import { judge } from "./goals.ts";
 import { LOADS } from "./loads.ts";
 import { describeMachine } from "./machine.ts";
@@ -12,6 +13,9 @@ import { stopAllPrograms } from "./program.ts";
 import type { LoadReport, Report } from "./report.ts";
 import { Runner } from "./runner.ts";
 import { goalTable, loadTable, machineLine } from "./table.ts";
+
+/** Above that share of others, rates and latencies say more of them. */
+const QUIET = 0.1;
 
 const { mode, rounds, roundMs, loadNames, contenderNames, jsonFile } = parseCommand(process.argv);
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -24,6 +28,7 @@ const machine = describeMachine();
 console.log(`${startedAt.slice(0, 10)}, ${machineLine(machine)}`);
 console.log(`${rounds} rounds of ${roundMs} ms a contender; ratios are medians over rounds`);
 
+const foreign = new ForeignLoad();
 const loads = LOADS.filter(
   ({ name, inShort }) => loadNames?.has(name) ?? (mode === "full" || inShort),
 );
@@ -47,7 +52,14 @@ for (const load of loads) {
 }
 const goals = judge(reports);
 if (goals.length > 0) console.log(`\n${goalTable(goals)}`);
-const report: Report = { startedAt, mode, rounds, roundMs, machine, loads: reports, goals };
+const { share } = foreign;
+if (share > QUIET) {
+  const percent = (100 * share).toFixed(0);
+  console.log(`\nothers used ${percent} % of this machine meanwhile: only ratios of CPU time hold`);
+}
+const foreignLoad = Number.isNaN(share) ? null : share;
+const about = { startedAt, mode, rounds, roundMs, machine, foreignLoad };
+const report: Report = { ...about, loads: reports, goals };
 if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
 const failed = reports.flatMap(({ name, contenders }) =>
   contenders.filter(({ error }) => error !== undefined).map((contender) => [name, contender.name]),

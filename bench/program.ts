@@ -1,7 +1,7 @@
 /** A process of the benchmark, as its parent sees it. */
 import { type ChildProcess, fork } from "node:child_process";
 import { type Answer, READY_ID, type Request } from "./programs/child.ts";
-import { cpuMicroseconds, peakMib, resetPeak } from "./usage.ts";
+import { cpuMicroseconds, endedChildrenMicroseconds, peakMib, resetPeak } from "./usage.ts";
 
 const START_TIMEOUT_MS = 30_000;
 const running = new Set<ChildProcess>();
@@ -9,6 +9,12 @@ const running = new Set<ChildProcess>();
 /** Ends every process that was started; those that do not end by themselves are killed. */
 export function stopAllPrograms(): void {
   for (const child of running) child.kill("SIGKILL");
+}
+
+/** CPU time of this process and of all that it started, those that have ended included. */
+export function ownMicroseconds(): number {
+  const live = [process.pid, ...[...running].map(({ pid }) => pid ?? 0)];
+  return live.reduce((sum, pid) => sum + cpuMicroseconds(pid), endedChildrenMicroseconds());
 }
 
 interface Waiting {
@@ -74,6 +80,15 @@ export class Program {
 
   resetPeak(): void {
     resetPeak(this.#child.pid ?? 0);
+  }
+
+  /** Lets it stand still, as a program whose machine sleeps. */
+  suspend(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#child.kill("SIGCONT");
   }
 
   stop(): void {

@@ -8,6 +8,8 @@ export interface Report {
   readonly rounds: number;
   readonly roundMs: number;
   readonly machine: Machine;
+  /** The share of all cores that others used meanwhile; null where the system does not tell. */
+  readonly foreignLoad: number | null;
   readonly loads: readonly LoadReport[];
   readonly goals: readonly GoalReport[];
 }

@@ -1,7 +1,10 @@
 /** Runs loads: interleaved rounds of all contenders, so that what disturbs one disturbs all. */
 import { CONTENDERS } from "./contenders.ts";
 import type { Sample } from "./figures.ts";
-import type { Load, MicroLoad, RoundsLoad } from "./loads.ts";
+import type { Load, MicroLoad, WayLoad } from "./load.ts";
+import { measureIdle } from "./measure/idle.ts";
+import { measureRound } from "./measure/round.ts";
+import { measureSlowReader } from "./measure/slow-reader.ts";
 import { OPERATIONS } from "./micro/operations.ts";
 import { Program } from "./program.ts";
 import type { ContenderReport, LoadReport } from "./report.ts";
@@ -35,9 +38,9 @@ export class Runner {
 
   /** Never throws: a contender that fails has an `error` in the report, and no more rounds. */
   async run(load: Load): Promise<LoadReport> {
-    const subjects = load.kind === "rounds" ? this.#ways(load) : this.#operations(load);
+    const subjects = load.kind === "micro" ? this.#operations(load) : this.#ways(load);
     const results = await this.#rounds(load, subjects);
-    const per = load.kind === "rounds" ? load.per : "operation";
+    const per = load.kind === "rounds" ? load.per : "call";
     return { name: load.name, title: load.title, per, figures: load.figures, contenders: results };
   }
 
@@ -57,11 +60,12 @@ export class Runner {
   }
 
   async #rounds(load: Load, subjects: readonly Subject[]): Promise<ContenderReport[]> {
-    const { rounds, onProgress } = this.#options;
+    const { onProgress } = this.#options;
+    const rounds = Math.min(this.#options.rounds, load.maxRounds ?? Infinity);
     const samples = new Map(subjects.map(({ name }) => [name, [] as Sample[]]));
     const errors = new Map<string, string>();
-    // The first round warms up and does not count.
-    for (let round = 0; round <= rounds; round++) {
+    // The first round warms up and does not count. Idle sessions are made but once.
+    for (let round = load.kind === "idle" ? 1 : 0; round <= rounds; round++) {
       for (const { name, title, measure } of subjects) {
         if (errors.has(name)) continue;
         onProgress(`${load.name}: round ${round} of ${rounds}, ${title}`);
@@ -80,7 +84,7 @@ export class Runner {
     });
   }
 
-  #ways(load: RoundsLoad): Subject[] {
+  #ways(load: WayLoad): Subject[] {
     const { only, roundMs } = this.#options;
     return load.contenders
       .filter((name) => only?.has(name) ?? true)
@@ -96,7 +100,7 @@ export class Runner {
             this.#contenders.set(key, started);
             const contender = await started;
             try {
-              return await contender.measure(load, roundMs * (load.timeFactor ?? 1));
+              return await measure(contender, load, roundMs * (load.timeFactor ?? 1));
             } catch (error) {
               // The next load starts it anew.
               this.#contenders.delete(key);
@@ -123,7 +127,17 @@ export class Runner {
   }
 }
 
+async function measure(
+  contender: RunningContender,
+  load: WayLoad,
+  durationMs: number,
+): Promise<Sample> {
+  if (load.kind === "rounds") return measureRound(contender, load, durationMs);
+  if (load.kind === "idle") return measureIdle(contender, load, durationMs);
+  return measureSlowReader(contender, load, durationMs);
+}
+
 /** A contender in a setting has processes of its own. */
-function keyOf(name: string, { setting = {} }: RoundsLoad): string {
+function keyOf(name: string, { setting = {} }: WayLoad): string {
   return `${name} ${JSON.stringify(setting)}`;
 }

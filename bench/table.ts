@@ -3,20 +3,21 @@ import { type Figure, FIGURES, ratioOf, spreadOf } from "./figures.ts";
 import type { Machine } from "./machine.ts";
 import type { ContenderReport, GoalReport, LoadReport } from "./report.ts";
 
+/** Figures of each side of a way share a column. */
+const SIDES = ["client", "host", "server"];
+
+interface Column {
+  readonly title: string;
+  readonly cell: (contender: ContenderReport) => string;
+}
+
 export function loadTable(load: LoadReport): string {
-  const [primary, ...rest] = load.figures;
-  const [base] = load.contenders;
-  if (primary === undefined || base === undefined) return load.title;
-  const head = ["", title(primary, load), "min..max", "ratio"];
-  for (const figure of rest) {
-    head.push(title(figure, load));
-    if (figure === "cpuUs") head.push("ratio");
-  }
-  const rows = load.contenders.map((contender) => row(contender, base, primary, rest));
-  const errors = load.contenders.flatMap(({ title: name, error }) =>
-    error === undefined ? [] : [`  error: ${name}: ${error}`],
+  const columns = columnsOf(load);
+  const rows = load.contenders.map((contender) => columns.map(({ cell }) => cell(contender)));
+  const errors = load.contenders.flatMap(({ title, error }) =>
+    error === undefined ? [] : [`  error: ${title}: ${error}`],
   );
-  return [load.title, ...columns([head, ...rows]), ...errors].join("\n");
+  return [load.title, ...align([columns.map(({ title }) => title), ...rows]), ...errors].join("\n");
 }
 
 export function goalTable(goals: readonly GoalReport[]): string {
@@ -27,7 +28,7 @@ export function goalTable(goals: readonly GoalReport[]): string {
     ratio === undefined ? "-" : `${ratio.toFixed(2)}x`,
     met === undefined ? "not measured" : met ? "met" : "MISSED",
   ]);
-  return ["goals", ...columns([["work", "against", "goal", "is", ""], ...rows], 2)].join("\n");
+  return ["goals", ...align([["work", "against", "goal", "is", ""], ...rows], 2)].join("\n");
 }
 
 export function machineLine(machine: Machine): string {
@@ -38,35 +39,47 @@ export function machineLine(machine: Machine): string {
   );
 }
 
-function title(figure: Figure, { per }: LoadReport): string {
-  return figure === "cpuUs" ? `CPU us/${per}` : FIGURES[figure].title;
-}
-
-function row(
-  { title: name, samples }: ContenderReport,
-  base: ContenderReport,
-  primary: Figure,
-  rest: readonly Figure[],
-): string[] {
-  const ratio = (figure: Figure): string =>
-    ratioOf(samples, base.samples, figure)?.median.toFixed(2) ?? "-";
-  const { digits } = FIGURES[primary];
-  const spread = spreadOf(samples, primary);
-  const cells = [
-    name,
-    spread?.median.toFixed(digits) ?? "-",
-    spread === undefined ? "-" : `${spread.min.toFixed(digits)}..${spread.max.toFixed(digits)}`,
-    ratio(primary),
-  ];
-  for (const figure of rest) {
-    cells.push(spreadOf(samples, figure)?.median.toFixed(FIGURES[figure].digits) ?? "-");
-    if (figure === "cpuUs") cells.push(ratio(figure));
+function columnsOf({ per, figures, contenders }: LoadReport): Column[] {
+  const [base] = contenders;
+  const median = (figure: Figure, { samples }: ContenderReport): string =>
+    spreadOf(samples, figure)?.median.toFixed(FIGURES[figure].digits) ?? "-";
+  const ratio = (figure: Figure): Column => ({
+    title: "ratio",
+    cell: ({ samples }) => ratioOf(samples, base?.samples ?? [], figure)?.median.toFixed(2) ?? "-",
+  });
+  const columns: Column[] = [{ title: "", cell: ({ title }) => title }];
+  for (const [i, figure] of figures.entries()) {
+    const { title, digits } = FIGURES[figure];
+    const whole = (name: string): Figure => figure.replace(/^[a-z]+/, name) as Figure;
+    if (i > 0 && figure.startsWith("client")) {
+      const parts = SIDES.map(whole);
+      columns.push({
+        title: `${title.replace(/^\S+/, "")} client/host/server`.trim(),
+        cell: (contender) => parts.map((part) => median(part, contender)).join("/"),
+      });
+    }
+    if (i > 0 && SIDES.some((side) => figure.startsWith(side))) continue;
+    columns.push({
+      title: title.replaceAll("call", per),
+      cell: (contender) => median(figure, contender),
+    });
+    if (i === 0) {
+      columns.push({
+        title: "min..max",
+        cell: ({ samples }) => {
+          const spread = spreadOf(samples, figure);
+          if (spread === undefined) return "-";
+          return `${spread.min.toFixed(digits)}..${spread.max.toFixed(digits)}`;
+        },
+      });
+    }
+    if (i === 0 || figure === "cpuUs") columns.push(ratio(figure));
   }
-  return cells;
+  return columns;
 }
 
 /** The first so many columns are text. */
-function columns(rows: readonly (readonly string[])[], texts = 1): string[] {
+function align(rows: readonly (readonly string[])[], texts = 1): string[] {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   return rows.map((row) => {
     const cells = row.map((cell, i) =>

@@ -11,6 +11,21 @@ export function cpuMicroseconds(pid: number): number {
   return ((user ?? Number.NaN) + (system ?? Number.NaN)) * MICROSECONDS_PER_TICK;
 }
 
+/** CPU time of the children that this process had and that have ended. */
+export function endedChildrenMicroseconds(): number {
+  const [, fields = ""] = read(process.pid, "stat").split(") ");
+  const [user, system] = fields.split(" ").slice(13, 15).map(Number);
+  return ((user ?? Number.NaN) + (system ?? Number.NaN)) * MICROSECONDS_PER_TICK;
+}
+
+/** What all cores were busy with since the machine started, its own host's part included. */
+export function busyMicroseconds(): number {
+  const [line = ""] = read("", "stat").split("\n");
+  const [user, nice, system, , , irq, softirq, steal] = line.split(/ +/).slice(1).map(Number);
+  const parts = [user, nice, system, irq, softirq, steal];
+  return parts.reduce<number>((sum, ticks) => sum + Number(ticks), 0) * MICROSECONDS_PER_TICK;
+}
+
 /** The most memory that was resident at once since `resetPeak`. */
 export function peakMib(pid: number): number {
   const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(read(pid, "status")) ?? [];
@@ -25,7 +40,7 @@ export function resetPeak(pid: number): void {
   }
 }
 
-function read(pid: number, file: string): string {
+function read(pid: number | "", file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {

@@ -1,32 +1,49 @@
 /** The client of a contender: runs the work that it is sent, any number of pieces at a time. */
-import { type Client } from "@grpc/grpc-js";
+import type { Client } from "@grpc/grpc-js";
+import { runHandshakes } from "../work/handshakes.ts";
 import { runStream } from "../work/stream.ts";
 import { runUnary } from "../work/unary.ts";
+import { runUnread } from "../work/unread.ts";
 import type { Done, Work } from "../work/work.ts";
 import { runChild } from "./child.ts";
+import { type Connection, connectOnce } from "./connect-once.ts";
 import { type ClientOptions, createClient } from "./create-client.ts";
 
-async function run(client: Client, work: Work, signal: AbortSignal): Promise<Done> {
-  return work.kind === "unary" ? runUnary(client, work, signal) : runStream(client, work, signal);
-}
+/** Idle connections are made so many at a time. */
+const CONNECTING = 32;
 
 runChild(async (options: ClientOptions) => {
-  const client = createClient(options);
-  await new Promise<void>((resolve, reject) => {
-    client.waitForReady(Date.now() + 10_000, (error) =>
-      error === undefined ? resolve() : reject(error),
-    );
-  });
+  // Made when it is needed: some loads make their own, and no other shall be there.
+  let client: Client | undefined;
   const stops = new Map<string, AbortController>();
+  const idle: Connection[] = [];
   return {
     ready: {},
     commands: {
       run: async ({ work, key }: { work: Work; key: string }): Promise<Done> => {
-        const stop = new AbortController();
-        stops.set(key, stop);
-        return run(client, work, stop.signal);
+        if (work.kind === "handshakes") return runHandshakes(options, work);
+        client ??= createClient(options);
+        const { signal } = replace(stops, key);
+        if (work.kind === "unary") return runUnary(client, work, signal);
+        if (work.kind === "stream") return runStream(client, work, signal);
+        return runUnread(client, work, signal);
       },
       stop: (key: string): void => stops.get(key)?.abort(),
+      /** Has so many idle connections from then on. */
+      idle: async (count: number): Promise<void> => {
+        while (idle.length < count) {
+          const more = Math.min(CONNECTING, count - idle.length);
+          idle.push(
+            ...(await Promise.all(Array.from({ length: more }, () => connectOnce(options)))),
+          );
+        }
+      },
     },
   };
 });
+
+function replace(stops: Map<string, AbortController>, key: string): AbortController {
+  const stop = new AbortController();
+  stops.set(key, stop);
+  return stop;
+}

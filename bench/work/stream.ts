@@ -1,6 +1,7 @@
 /** Streams of large messages. What counts is what has arrived at the other end. */
 import type { Client } from "@grpc/grpc-js";
 import { echoService } from "../programs/echo-service.ts";
+import { pause } from "./pause.ts";
 import type { Done, StreamWork } from "./work.ts";
 
 /** Fewer tell no rate. */
@@ -60,14 +61,4 @@ export async function runStream(
   const mib = (messages * messageBytes) / 1024 / 1024;
   const seconds = (((lastMs - firstMs) / 1000) * messages) / (messages - 1);
   return { seconds, calls: messages, mib };
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

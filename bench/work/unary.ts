@@ -1,6 +1,7 @@
 /** Unary calls, as many outstanding as asked for: each that ends makes the next. */
 import type { Client } from "@grpc/grpc-js";
 import { echoService } from "../programs/echo-service.ts";
+import { latencyFigures } from "./latency.ts";
 import type { Done, UnaryWork } from "./work.ts";
 
 const { path, requestSerialize, responseDeserialize } = echoService.unary;
@@ -32,13 +33,10 @@ export async function runUnary(
     for (let i = 0; i < outstanding; i++) call();
   });
   const seconds = (performance.now() - startMs) / 1000;
-  latencies.sort((a, b) => a - b);
-  const at = (share: number): number => latencies[Math.floor(share * (latencies.length - 1))] ?? 0;
   return {
     seconds,
     calls: latencies.length,
     mib: (latencies.length * 2 * bytes) / 1024 / 1024,
-    p50Ms: at(0.5),
-    p99Ms: at(0.99),
+    ...latencyFigures(latencies),
   };
 }

@@ -1,6 +1,6 @@
 /** What a client can be asked to do, and what it says of it. */
 
-export type Work = UnaryWork | StreamWork;
+export type Work = UnaryWork | StreamWork | HandshakesWork | UnreadWork;
 
 export interface UnaryWork {
   readonly kind: "unary";
@@ -17,12 +17,29 @@ export interface StreamWork {
   readonly durationMs: number;
 }
 
+export interface HandshakesWork {
+  readonly kind: "handshakes";
+  /** At once. */
+  readonly clients: number;
+  readonly durationMs: number;
+}
+
+/** Downloads that nobody reads. */
+export interface UnreadWork {
+  readonly kind: "unread";
+  readonly calls: number;
+  readonly messageBytes: number;
+  readonly durationMs: number;
+}
+
 /** What was done in the time. */
 export interface Done {
   readonly seconds: number;
   readonly calls: number;
   readonly mib: number;
-  /** Of calls, sorted; empty for streams. */
+  /** Handshakes that failed and were made again. */
+  readonly retries?: number;
+  /** Of calls and handshakes. */
   readonly p50Ms?: number;
   readonly p99Ms?: number;
 }
