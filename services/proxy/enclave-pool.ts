@@ -30,7 +30,8 @@ export class NoPlaceError extends Error {
 }
 
 const MIN_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 30_000;
+/** A dial costs a local system call or two, and until it succeeds nobody is served. */
+const MAX_BACKOFF_MS = 5_000;
 /** A connection that lived this long ends a series of failures. */
 const GOOD_LIFE_MS = 5_000;
 /** The address stays in the log: it is none of the client's business. */
