@@ -2,12 +2,10 @@
  * An enclave that boots: a virtual machine with the image in it, the simulated security module behind its
  * device, and the host's proxy in front of it, each a program of this repository in a process of its own.
  */
-import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import type { PolicyOptions } from "../../services/client/index.ts";
-import type { Listener } from "../../transport/listen.ts";
 import { RunningProgram } from "../support/processes.ts";
-import { listenForHeartbeat } from "./heartbeat.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import type { Image } from "./image.ts";
 import type { MachineSetup } from "./machine-process.ts";
 import type { BootPrograms } from "./programs.ts";
@@ -17,8 +15,8 @@ const PORT = 5000;
 const MEMORY_MIB = 768;
 
 export interface EnclaveOptions {
-  /** For its files; of no other enclave. */
-  readonly folder: string;
+  /** The host's end of its VSOCK, a path for files of this enclave's alone. */
+  readonly vsockPath: string;
   readonly image: Image;
   readonly cid: number;
   readonly programs: BootPrograms;
@@ -29,10 +27,10 @@ export class Enclave {
   readonly policy: PolicyOptions;
   /** Where clients connect: the proxy. */
   readonly target: string;
+  readonly heartbeat: Heartbeat;
   readonly #setup: MachineSetup;
   readonly #module: RunningProgram;
   readonly #proxy: RunningProgram;
-  readonly #heartbeat: Listener;
   #machine: RunningProgram;
 
   private constructor(parts: {
@@ -41,23 +39,20 @@ export class Enclave {
     setup: MachineSetup;
     module: RunningProgram;
     proxy: RunningProgram;
-    heartbeat: Listener;
+    heartbeat: Heartbeat;
   }) {
     this.policy = parts.policy;
     this.target = parts.target;
     this.#setup = parts.setup;
     this.#module = parts.module;
     this.#proxy = parts.proxy;
-    this.#heartbeat = parts.heartbeat;
+    this.heartbeat = parts.heartbeat;
     this.#machine = startMachine(parts.setup);
   }
 
   /** Starts everything; the machine then boots for a while. */
-  static async start({ folder, image, cid, programs }: EnclaveOptions): Promise<Enclave> {
-    mkdirSync(folder, { recursive: true });
-    const place = (name: string): string => join(folder, name);
-    const [nsmPath, vsockPath] = [place("nsm"), place("vsock")];
-    const policyFile = place("policy.json");
+  static async start({ vsockPath, image, cid, programs }: EnclaveOptions): Promise<Enclave> {
+    const [nsmPath, policyFile] = [`${vsockPath}.nsm`, `${vsockPath}.policy`];
     const simulate = ["nsm", "simulate", "--socket", nsmPath, "--image", image.path];
     const module = new RunningProgram("cli/main.js", {
       args: simulate.concat("--write-policy", policyFile),
@@ -65,7 +60,7 @@ export class Enclave {
     const proxy = new RunningProgram("cli/main.js", {
       args: ["proxy", "--listen", "127.0.0.1:0", "--enclave", `vsock+uds:${vsockPath}:${PORT}`],
     });
-    const heartbeat = await listenForHeartbeat(vsockPath);
+    const heartbeat = await Heartbeat.listen(vsockPath);
     await module.says(/"listening"/);
     const [, target = ""] = await proxy.says(/"address":"([^"]+)".*"listening"/);
     const simulated = JSON.parse(readFileSync(policyFile, "utf8")) as PolicyOptions;
@@ -87,6 +82,12 @@ export class Enclave {
     return this.#machine.stdout;
   }
 
+  /** @throws Error with what the guest and QEMU said, when the machine has ended. */
+  async ended(): Promise<never> {
+    const { status, stdout, stderr } = await this.#machine.finished;
+    throw new Error(`the machine ended with status ${status}: ${stderr}\n${stdout.slice(-2000)}`);
+  }
+
   /** Pulls the plug. */
   async kill(): Promise<void> {
     await this.#machine.stop();
@@ -103,7 +104,7 @@ export class Enclave {
       this.#machine.stop(),
       this.#proxy.stop("SIGKILL"),
       this.#module.stop(),
-      this.#heartbeat.close(),
+      this.heartbeat.close(),
     ]);
   }
 }

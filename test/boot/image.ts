@@ -28,18 +28,19 @@ export interface Image {
 export interface Start {
   /** Below the build's folder. */
   readonly script: string;
-  readonly args: readonly string[];
+  readonly args?: readonly string[];
   /** Node's executable; the one that runs the tests unless given. */
   readonly node?: string;
 }
 
-/** Builds an image of this repository's programs into a folder. */
+/** Builds an image of a project's programs into a folder. */
 export async function buildImage(
   folder: string,
+  project: string,
   { kernel, modules, busybox }: BootPrograms,
-  { script, args, node }: Start,
+  { script, args = [], node }: Start,
 ): Promise<Image> {
-  const project = stageProject(join(folder, "project"));
+  mkdirSync(folder, { recursive: true });
   const path = join(folder, "image.eif");
   const application = ["--npm", project, "--start", `dist/${script}`];
   const boot = ["--kernel", kernel, "--modules", modules, "--busybox", busybox];
@@ -60,7 +61,7 @@ export async function buildImage(
 }
 
 /** This repository as a project that publishes its examples and tests too, and needs what they do. */
-function stageProject(folder: string): string {
+export function stageProject(folder: string): string {
   mkdirSync(folder, { recursive: true });
   for (const part of ["dist", "gen"]) {
     cpSync(join(repositoryRoot, part), join(folder, part), { recursive: true });

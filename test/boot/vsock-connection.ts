@@ -118,9 +118,12 @@ export class VsockConnection {
     this.#taken = taken;
   }
 
+  /** A guest sends less ahead than this side has room for: it must hear of every byte in the end. */
   #forward(length: number): void {
     this.#forwarded = (this.#forwarded + length) >>> 0;
     const untold = (this.#forwarded - this.#told) >>> 0;
-    if (untold > BUFFER_BYTES / 4) this.#sender.send(this, OPERATION.creditUpdate);
+    if (untold > BUFFER_BYTES / 4 || this.#socket.writableLength === 0) {
+      this.#sender.send(this, OPERATION.creditUpdate);
+    }
   }
 }
