@@ -26,7 +26,7 @@ const PART = 128 * KIB;
 
 for (const kind of frontKinds(installed)) {
   const skip = kind.absent ?? noOpenssl;
-  describe(`${kind.name} by deploy/${kind.file}`, { skip, timeout: 60_000 }, () => {
+  describe(`${kind.name} by deploy/${kind.file}`, { skip, timeout: 120_000 }, () => {
     let front: Front;
     before(async () => {
       front = await Front.start(kind, installed);
