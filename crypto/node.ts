@@ -138,10 +138,14 @@ class NodeX25519KeyPair implements X25519KeyPair {
   readonly publicKey: Uint8Array;
   #privateKey: KeyObject | undefined;
 
+  /**
+   * Invariant: a generated key is never exported as JWK. Node holds the key's lock while it makes
+   * the strings; garbage collection may run there and free the job that generated the key, which
+   * takes the same lock, and the process stands still for ever, once in some ten thousand times.
+   */
   constructor(privateKey: KeyObject) {
     this.#privateKey = privateKey;
-    const { x } = createPublicKey(privateKey).export({ format: "jwk" });
-    this.publicKey = plain(Buffer.from(x ?? "", "base64url"));
+    this.publicKey = plain(diffieHellman({ privateKey, publicKey: BASE_POINT }));
   }
 
   diffieHellman(peerPublicKey: Uint8Array): Uint8Array | undefined {
@@ -166,6 +170,9 @@ class NodeX25519KeyPair implements X25519KeyPair {
 const P384_SPKI = fromHex("3076301006072a8648ce3d020106052b81040022036200");
 /** PrivateKeyInfo of an X25519 key, up to the key (RFC 8410 §7). */
 const X25519_PKCS8 = fromHex("302e020100300506032b656e04220420");
+
+/** The u-coordinate of 9, which private keys turn into their public keys (RFC 7748 §6.1). */
+const BASE_POINT = importX25519Public(Uint8Array.of(9, ...new Uint8Array(31)));
 
 /** A JWK imports an X25519 public key in a tenth of the time that DER takes. */
 function importX25519Public(publicKey: Uint8Array): KeyObject {
