@@ -11,6 +11,8 @@ export interface BenchCommand {
   readonly loadNames: ReadonlySet<string> | undefined;
   readonly contenderNames: ReadonlySet<string> | undefined;
   readonly jsonFile: string | undefined;
+  readonly svgFile: string | undefined;
+  readonly documentFile: string | undefined;
 }
 
 interface Selection {
@@ -23,6 +25,8 @@ interface Flags {
   readonly tiny?: true;
   readonly only?: Selection;
   readonly json?: string;
+  readonly svg?: string;
+  readonly document?: string;
 }
 
 const MODES = {
@@ -39,6 +43,11 @@ export function parseCommand(argv: readonly string[]): BenchCommand {
     .option("--tiny", "a glimpse of the loads of --short: whether it runs, not how fast")
     .option("--only <name...>", "loads and contenders, by name or by how the name begins", select)
     .option("--json <file>", "write every sample")
+    .option("--svg <file>", "draw the main loads")
+    .option(
+      "--document <file>",
+      'put the tables into a Markdown file, in its block "```text report"',
+    )
     .addHelpText(
       "after",
       () => `\n${listing("Loads", LOADS)}\n${listing("Contenders", CONTENDERS)}`,
@@ -55,6 +64,8 @@ export function parseCommand(argv: readonly string[]): BenchCommand {
     loadNames: loads.length === 0 ? undefined : new Set(loads),
     contenderNames: contenders.length === 0 ? undefined : new Set(contenders),
     jsonFile: flags.json,
+    svgFile: flags.svg,
+    documentFile: flags.document,
   };
 }
 
@@ -75,7 +86,13 @@ function matching(all: readonly { readonly name: string }[], text: string): stri
   return names.includes(text) ? [text] : names.filter((name) => name.startsWith(text));
 }
 
-function listing(head: string, all: readonly { name: string; title: string }[]): string {
-  const lines = all.map(({ name, title }) => `  ${name.padEnd(28)}${title}`);
+function listing(
+  head: string,
+  all: readonly { name: string; title: string; absence?: string | undefined }[],
+): string {
+  const lines = all.map(({ name, title, absence }) => {
+    const note = absence === undefined ? "" : ` (not here: ${absence})`;
+    return `  ${name.padEnd(28)}${title}${note}`;
+  });
   return `${head}:\n${lines.join("\n")}\n`;
 }

@@ -1,5 +1,6 @@
 /** What is measured side by side: the processes from a server to its client. */
 import { SUITE_IDS } from "../channel/suite.ts";
+import { ehbpIsInstalled } from "./programs/ehbp.ts";
 import type { ClientTraits } from "./programs/create-client.ts";
 
 /** One process of a way; `program` is a file of bench/programs. */
@@ -16,6 +17,8 @@ export interface ContenderKind {
   /** From the server on; each stage is told where the one before it listens. */
   readonly way: readonly Stage[];
   readonly client?: ClientTraits;
+  /** Whether it is left out here, and why. */
+  readonly absence?: string | undefined;
 }
 
 /** What is between and behind, for those loads that are about it. */
@@ -38,6 +41,8 @@ const sidecar: Stage = { program: "sidecar", side: "client" };
 const tls = server({ tls: true });
 const wideTls = server({ tls: true, windowBytes: WINDOW_BYTES });
 const wide: ClientTraits = { windowBytes: WINDOW_BYTES };
+
+const ehbpServer: Stage = { program: "ehbp-server", side: "server" };
 
 const [DEFAULT_SUITE, ...OTHER_SUITES] = SUITE_IDS;
 
@@ -83,5 +88,11 @@ export const CONTENDERS: readonly ContenderKind[] = [
     name: "sidecar",
     title: "grpc-js, sidecar, proxy, bridge, grpc-js",
     way: [server({ onSocket: true }), bridge, proxy, sidecar],
+  },
+  {
+    name: "ehbp",
+    title: "ehbp, HTTP bodies, direct",
+    way: [ehbpServer],
+    absence: ehbpIsInstalled() ? undefined : "npm install --no-save ehbp@0.1.7",
   },
 ];

@@ -25,14 +25,14 @@ const VARIANTS = CONTENDERS.map(({ name }) => name).filter((name) =>
 );
 
 export const LOADS: readonly Load[] = [
-  unary(100, 1, { inShort: true }),
+  unary(100, 1, { inShort: true, contenders: [...GRID, "ehbp"] }),
   unary(100, 16),
-  unary(100, 64, { inShort: true, contenders: [...GRID, "sealrpc-bare-proxy"] }),
+  unary(100, 64, { inShort: true, contenders: [...GRID, "sealrpc-bare-proxy", "ehbp"] }),
   unary(100, 256),
   unary(100, 1000),
   ...[1, 16, 64, 256].map((outstanding) => unary(KIB, outstanding)),
   unary(64 * KIB, 1),
-  unary(64 * KIB, 16, { inShort: true, contenders: [...GRID, "tls-wide"] }),
+  unary(64 * KIB, 16, { inShort: true, contenders: [...GRID, "tls-wide", "ehbp"] }),
   unary(64 * KIB, 64),
   unary(64 * KIB, 256),
   stream("down"),

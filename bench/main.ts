@@ -2,67 +2,91 @@
  * `npm run bench`: every contender side by side in one run, interleaved rounds, medians. Machines
  * are shared and noisy, so only the ratios within one run mean anything.
  */
-import { writeFileSync } from "node:fs";
-import { parseCommand } from "./command.ts";
+import { readFileSync, writeFileSync } from "node:fs";
+import { chart } from "./chart.ts";
+import { type BenchCommand, parseCommand } from "./command.ts";
+import { withTables } from "./document.ts";
 import { ForeignLoad } from "./foreign-load.ts";
 import { judge } from "./goals.ts";
+import type { Load } from "./load.ts";
 import { LOADS } from "./loads.ts";
 import { describeMachine } from "./machine.ts";
 import { Progress } from "./progress.ts";
 import { stopAllPrograms } from "./program.ts";
 import type { LoadReport, Report } from "./report.ts";
 import { Runner } from "./runner.ts";
-import { goalTable, loadTable, machineLine } from "./table.ts";
+import { foreignLine, goalTable, headLines, loadTable } from "./table.ts";
 
-/** Above that share of others, rates and latencies say more of them. */
-const QUIET = 0.1;
-
-const { mode, rounds, roundMs, loadNames, contenderNames, jsonFile } = parseCommand(process.argv);
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => process.exit(signal === "SIGINT" ? 130 : 143));
+const command = parseCommand(process.argv);
+for (const [signal, status] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.once(signal, () => process.exit(status));
 }
 process.on("exit", stopAllPrograms);
 
-const startedAt = new Date().toISOString();
+const { mode, rounds, roundMs, loadNames } = command;
+const about = { startedAt: new Date().toISOString(), mode, rounds, roundMs };
 const machine = describeMachine();
-console.log(`${startedAt.slice(0, 10)}, ${machineLine(machine)}`);
-console.log(`${rounds} rounds of ${roundMs} ms a contender; ratios are medians over rounds`);
-
 const foreign = new ForeignLoad();
-const loads = LOADS.filter(
-  ({ name, inShort }) => loadNames?.has(name) ?? (mode === "full" || inShort),
+const printed: string[] = [];
+print(headLines({ ...about, machine }));
+
+const loads = await runAll(
+  LOADS.filter(({ name, inShort }) => loadNames?.has(name) ?? (mode === "full" || inShort)),
 );
-const progress = new Progress();
-const reports: LoadReport[] = [];
-let number = 0;
-const runner = new Runner({
-  rounds,
-  roundMs,
-  ...(contenderNames === undefined ? {} : { only: contenderNames }),
-  onProgress: (text) => progress.step(number, loads.length, text),
-});
-for (const load of loads) {
-  progress.load(++number, loads.length, load.title);
-  const report = await runner.run(load);
-  progress.clear();
-  if (report.contenders.length === 0) continue;
-  console.log(`\n${loadTable(report)}`);
-  reports.push(report);
-  await runner.release(loads.slice(number));
-}
-const goals = judge(reports);
-if (goals.length > 0) console.log(`\n${goalTable(goals)}`);
+const goals = judge(loads);
+if (goals.length > 0) print(`\n${goalTable(goals)}`);
 const { share } = foreign;
-if (share > QUIET) {
-  const percent = (100 * share).toFixed(0);
-  console.log(`\nothers used ${percent} % of this machine meanwhile: only ratios of CPU time hold`);
-}
+if (!Number.isNaN(share)) print(`\n${foreignLine(share)}`);
+
 const foreignLoad = Number.isNaN(share) ? null : share;
-const about = { startedAt, mode, rounds, roundMs, machine, foreignLoad };
-const report: Report = { ...about, loads: reports, goals };
-if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
-const failed = reports.flatMap(({ name, contenders }) =>
-  contenders.filter(({ error }) => error !== undefined).map((contender) => [name, contender.name]),
+write(command, { ...about, machine, foreignLoad, loads, goals });
+const failures = loads.flatMap((load) =>
+  load.contenders.flatMap(({ name, error }) => (error === undefined ? [] : [[load.name, name]])),
 );
-for (const [load, contender] of failed) console.error(`error: ${contender} failed at ${load}`);
-process.exit(failed.length > 0 ? 1 : 0);
+for (const [load, contender] of failures) console.error(`error: ${contender} failed at ${load}`);
+process.exit(failures.length > 0 || process.exitCode === 1 ? 1 : 0);
+
+async function runAll(chosen: readonly Load[]): Promise<LoadReport[]> {
+  const { contenderNames: only } = command;
+  const progress = new Progress();
+  const reports: LoadReport[] = [];
+  let number = 0;
+  const runner = new Runner({
+    rounds,
+    roundMs,
+    ...(only === undefined ? {} : { only }),
+    onProgress: (text) => progress.step(number, chosen.length, text),
+  });
+  for (const load of chosen) {
+    progress.load(++number, chosen.length, load.title);
+    const report = await runner.run(load);
+    progress.clear();
+    await runner.release(chosen.slice(number));
+    if (report.contenders.length === 0) continue;
+    print(`\n${loadTable(report)}`);
+    reports.push(report);
+  }
+  return reports;
+}
+
+function print(text: string): void {
+  console.log(text);
+  printed.push(text);
+}
+
+function write({ jsonFile, svgFile, documentFile }: BenchCommand, report: Report): void {
+  try {
+    if (jsonFile !== undefined) writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+    if (svgFile !== undefined) writeFileSync(svgFile, chart(report));
+    if (documentFile !== undefined) {
+      const text = withTables(readFileSync(documentFile, "utf8"), printed.join("\n"));
+      writeFileSync(documentFile, text);
+    }
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}

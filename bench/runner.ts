@@ -91,6 +91,11 @@ export class Runner {
       .map((name) => {
         const kind = CONTENDERS.find((contender) => contender.name === name);
         if (kind === undefined) throw new Error(`${load.name}: no contender ${name}`);
+        return kind;
+      })
+      .filter(({ absence }) => absence === undefined)
+      .map((kind) => {
+        const { name } = kind;
         const key = keyOf(name, load);
         return {
           name,

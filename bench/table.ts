@@ -1,10 +1,12 @@
 /** The report for people. */
 import { type Figure, FIGURES, ratioOf, spreadOf } from "./figures.ts";
-import type { Machine } from "./machine.ts";
-import type { ContenderReport, GoalReport, LoadReport } from "./report.ts";
+import type { ContenderReport, GoalReport, LoadReport, Report } from "./report.ts";
 
 /** Figures of each side of a way share a column. */
 const SIDES = ["client", "host", "server"];
+
+/** Above that share, rates and latencies say more of others. */
+const QUIET = 0.1;
 
 interface Column {
   readonly title: string;
@@ -31,12 +33,23 @@ export function goalTable(goals: readonly GoalReport[]): string {
   return ["goals", ...align([["work", "against", "goal", "is", ""], ...rows], 2)].join("\n");
 }
 
-export function machineLine(machine: Machine): string {
+export function headLines(
+  report: Pick<Report, "startedAt" | "mode" | "rounds" | "roundMs" | "machine">,
+): string {
+  const { startedAt, mode, rounds, roundMs, machine } = report;
   const { cpu, cores, memoryGib, system, node, openssl, grpcJs, sealrpc } = machine;
-  return (
-    `${cpu}, ${cores} cores, ${memoryGib} GiB, ${system}; ` +
-    `Node ${node}, OpenSSL ${openssl}, grpc-js ${grpcJs}, sealrpc ${sealrpc}`
-  );
+  return [
+    `${startedAt.slice(0, 10)}, sealrpc ${sealrpc}`,
+    `${cpu}, ${cores} cores, ${memoryGib} GiB, ${system}`,
+    `Node ${node}, OpenSSL ${openssl}, grpc-js ${grpcJs}`,
+    `${mode}: ${rounds} rounds of ${roundMs} ms each; ratios are to the first of a table, medians over rounds`,
+  ].join("\n");
+}
+
+/** What others did to a run. */
+export function foreignLine(share: number): string {
+  const text = `others used ${(100 * share).toFixed(0)} % of the machine meanwhile`;
+  return share > QUIET ? `${text}: ratios of CPU time hold, others may not` : text;
 }
 
 function columnsOf({ per, figures, contenders }: LoadReport): Column[] {

@@ -1,21 +1,23 @@
 /** What a process has used, as Linux tells it; elsewhere NaN. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 /** Of Linux on every platform that Node runs on. */
 const MICROSECONDS_PER_TICK = 10_000;
 
-/** CPU time of all threads, in steps of 10 ms. */
+/** CPU time of all threads: to the nanosecond where the kernel tells it so, else in steps of 10 ms. */
 export function cpuMicroseconds(pid: number): number {
-  const [, fields = ""] = read(pid, "stat").split(") ");
-  const [user, system] = fields.split(" ").slice(11, 13).map(Number);
-  return ((user ?? Number.NaN) + (system ?? Number.NaN)) * MICROSECONDS_PER_TICK;
+  const precise = threadsOf(pid).reduce((sum, thread) => {
+    const [nanoseconds] = read(pid, `task/${thread}/schedstat`).split(" ");
+    return (
+      sum + (nanoseconds === undefined || nanoseconds === "" ? Number.NaN : Number(nanoseconds))
+    );
+  }, 0);
+  return precise > 0 ? precise / 1000 : cpuTicks(pid, 11);
 }
 
 /** CPU time of the children that this process had and that have ended. */
 export function endedChildrenMicroseconds(): number {
-  const [, fields = ""] = read(process.pid, "stat").split(") ");
-  const [user, system] = fields.split(" ").slice(13, 15).map(Number);
-  return ((user ?? Number.NaN) + (system ?? Number.NaN)) * MICROSECONDS_PER_TICK;
+  return cpuTicks(process.pid, 13);
 }
 
 /** What all cores were busy with since the machine started, its own host's part included. */
@@ -37,6 +39,24 @@ export function resetPeak(pid: number): void {
     writeFileSync(`/proc/${pid}/clear_refs`, "5");
   } catch {
     // Then the peak is that of the process's whole life.
+  }
+}
+
+/** Of the two fields from this one on, which are user's and system's. */
+function cpuTicks(pid: number, field: number): number {
+  const [, fields = ""] = read(pid, "stat").split(") ");
+  const [user, system] = fields
+    .split(" ")
+    .slice(field, field + 2)
+    .map(Number);
+  return ((user ?? Number.NaN) + (system ?? Number.NaN)) * MICROSECONDS_PER_TICK;
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
   }
 }
 

@@ -44,6 +44,8 @@ describe("the import table", () => {
     ["services/client", 'import "../enclave/index.ts";'],
     ["services/enclave", 'import "../client/index.ts";'],
     ["examples/notary", 'import "../../services/client/index.ts";'],
+    ["bench", 'import "../services/client/index.ts";'],
+    ["bench/programs", 'import "../../channel/session.ts";'],
     ["image", 'import "../crypto/backend.ts";'],
     ["image", 'import "../attestation/index.ts";'],
     ["services/enclave", 'import "../../image/index.ts";'],

@@ -99,6 +99,7 @@ for (const path of [
   "docs/any-language.md",
   "docs/interop.md",
   "docs/operations.md",
+  "docs/performance.md",
   "docs/protocol.md",
 ]) {
   describe(path, () => {

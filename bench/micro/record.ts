@@ -1,6 +1,7 @@
 /** Sealing and opening one record, against node:crypto's AES-256-GCM over the same bytes. */
 import { createCipheriv, createDecipheriv, createSecretKey } from "node:crypto";
-import type { Padding } from "../../channel/padding.ts";
+import { MAX_PLAINTEXT_BYTES, type Padding } from "../../channel/padding.ts";
+import { giveArray } from "../../channel/record-array.ts";
 import { type DirectionOptions, Opener, Sealer } from "../../channel/record.ts";
 import type { SuiteId } from "../../channel/suite.ts";
 import type { CryptoBackend } from "../../crypto/backend.ts";
@@ -34,6 +35,8 @@ const WAYS: readonly Way[] = [
 
 export function sealing(bytes: number): readonly Operation[] {
   const content = new Uint8Array(bytes).fill(0x5a);
+  // As in a session, frames lie where there is room for type and padding behind them.
+  const plaintext = new Uint8Array(MAX_PLAINTEXT_BYTES).fill(0x5a);
   return [
     {
       name: "aead",
@@ -54,7 +57,7 @@ export function sealing(bytes: number): readonly Operation[] {
         return timed(() => {
           // A session changes its key then; here there is another session.
           if (sealer.keyUpdateDue(0)) sealer = sealerOf(way);
-          sealer.seal("frames", content);
+          giveArray(sealer.sealFilled("frames", plaintext, bytes, 0));
         });
       },
     })),

@@ -3,6 +3,7 @@ import type { Client } from "@grpc/grpc-js";
 import { runHandshakes } from "../work/handshakes.ts";
 import { runStream } from "../work/stream.ts";
 import { runUnary } from "../work/unary.ts";
+import { ehbpCaller, grpcCaller, type UnaryCaller } from "../work/unary-caller.ts";
 import { runUnread } from "../work/unread.ts";
 import type { Done, Work } from "../work/work.ts";
 import { runChild } from "./child.ts";
@@ -15,6 +16,7 @@ const CONNECTING = 32;
 runChild(async (options: ClientOptions) => {
   // Made when it is needed: some loads make their own, and no other shall be there.
   let client: Client | undefined;
+  let caller: UnaryCaller | undefined;
   const stops = new Map<string, AbortController>();
   const idle: Connection[] = [];
   return {
@@ -22,9 +24,13 @@ runChild(async (options: ClientOptions) => {
     commands: {
       run: async ({ work, key }: { work: Work; key: string }): Promise<Done> => {
         if (work.kind === "handshakes") return runHandshakes(options, work);
-        client ??= createClient(options);
         const { signal } = replace(stops, key);
-        if (work.kind === "unary") return runUnary(client, work, signal);
+        if (options.hpkeKey !== undefined && work.kind === "unary") {
+          caller ??= await ehbpCaller(options.address, options.hpkeKey);
+          return runUnary(caller, work, signal);
+        }
+        client ??= createClient(options);
+        if (work.kind === "unary") return runUnary(grpcCaller(client), work, signal);
         if (work.kind === "stream") return runStream(client, work, signal);
         return runUnread(client, work, signal);
       },

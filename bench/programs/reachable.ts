@@ -8,6 +8,8 @@ export interface Reachable {
   readonly trust?: string | undefined;
   /** What the enclave must prove, where it is one. */
   readonly policy?: SimulatorPolicyOptions | undefined;
+  /** What a client of `ehbp` seals to, in hex. */
+  readonly hpkeKey?: string | undefined;
   /** A folder for sockets. */
   readonly folder: string;
 }

@@ -1,13 +1,10 @@
 /** Unary calls, as many outstanding as asked for: each that ends makes the next. */
-import type { Client } from "@grpc/grpc-js";
-import { echoService } from "../programs/echo-service.ts";
 import { latencyFigures } from "./latency.ts";
+import type { UnaryCaller } from "./unary-caller.ts";
 import type { Done, UnaryWork } from "./work.ts";
 
-const { path, requestSerialize, responseDeserialize } = echoService.unary;
-
 export async function runUnary(
-  client: Client,
+  caller: UnaryCaller,
   { bytes, outstanding, durationMs }: UnaryWork,
   signal: AbortSignal,
 ): Promise<Done> {
@@ -19,7 +16,7 @@ export async function runUnary(
     let open = outstanding;
     const call = (): void => {
       const sentMs = performance.now();
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error) => {
+      caller(request, (error) => {
         if (error !== null) {
           reject(error);
           return;
