@@ -53,6 +53,7 @@ export const LOADS: readonly Load[] = [
   handshakes(1000, 0, 2),
   ...[1, 10, 100].map((clients) => handshakes(clients, NSM_MS)),
   handshakes(1000, NSM_MS, 2),
+  idle(1),
   idle(100),
   idle(1000, true),
   idle(10_000),
@@ -149,10 +150,10 @@ function handshakes(clients: number, nsmMs: number, maxRounds = 3): RoundsLoad {
 function idle(sessions: number, inShort = false): IdleLoad {
   return {
     name: `idle-${sessions}`,
-    title: `${sessions} idle sessions: memory of each, and 100 B calls beside them, 64 outstanding`,
+    title: `${sessions} idle ${sessions === 1 ? "session" : "sessions"}: memory of each, and 100 B calls beside, 64 outstanding`,
     kind: "idle",
     sessions,
-    figures: ["serverKib", "clientKib", "hostKib", "callsPerSecond", ...CPU],
+    figures: ["serverKib", "clientKib", "hostKib", "callsPerSecond", ...CPU, ...PEAKS],
     contenders: MAIN,
     maxRounds: 1,
     inShort,

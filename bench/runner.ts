@@ -47,11 +47,13 @@ export class Runner {
   /** Ends the processes of contenders that none of `loads` needs. */
   async release(loads: readonly Load[]): Promise<void> {
     const needed = new Set(
-      loads.flatMap((load) => (load.kind === "rounds" ? load.contenders : [])),
+      loads.flatMap((load) =>
+        load.kind === "micro" ? [] : load.contenders.map((name) => keyOf(name, load)),
+      ),
     );
-    for (const [name, contender] of this.#contenders) {
-      if (needed.has(name)) continue;
-      this.#contenders.delete(name);
+    for (const [key, contender] of this.#contenders) {
+      if (needed.has(key)) continue;
+      this.#contenders.delete(key);
       await contender.then(
         (running) => running.stop(),
         () => {},
@@ -142,7 +144,7 @@ async function measure(
   return measureSlowReader(contender, load, durationMs);
 }
 
-/** A contender in a setting has processes of its own. */
-function keyOf(name: string, { setting = {} }: WayLoad): string {
-  return `${name} ${JSON.stringify(setting)}`;
+/** A contender in a setting has processes of its own, and so have idle sessions, whose memory counts. */
+function keyOf(name: string, { kind, setting = {} }: WayLoad): string {
+  return [name, kind === "idle" ? "idle" : "", JSON.stringify(setting)].join(" ");
 }

@@ -7,14 +7,16 @@ import { runWork } from "./round.ts";
 const PATIENCE_MS = 60_000;
 /** For a handshake on a machine that does others beside it. */
 const PATIENCE_PER_SESSION_MS = 200;
-/** The first sessions also load what all sessions share. */
-const FIRST_SESSIONS = 8;
 const KIB_PER_MIB = 1024;
+/** Fewer do not stand out from what a process's memory does by itself. */
+const LEAST_SESSIONS = 1000;
 
-/** Memory before there were idle sessions; loads with more of them go on from those of fewer. */
-const baselines = new WeakMap<RunningContender, PerSide>();
-
-/** @throws Error when a process fails, ends or hangs. */
+/**
+ * The first half of the sessions also brings what all share, and the memory that their handshakes
+ * leave free; what the second half adds is theirs.
+ *
+ * @throws Error when a process fails, ends or hangs.
+ */
 export async function measureIdle(
   contender: RunningContender,
   { sessions }: IdleLoad,
@@ -24,31 +26,31 @@ export async function measureIdle(
   const busy = await contender.client(1);
   const calls = { kind: "unary", bytes: 100, outstanding: 64, durationMs } as const;
   const timeoutMs = sessions * PATIENCE_PER_SESSION_MS + durationMs + PATIENCE_MS;
-  let baseline = baselines.get(contender);
-  if (baseline === undefined) {
-    await idle.call("idle", FIRST_SESSIONS, timeoutMs);
-    await runWork(busy, calls, "work", timeoutMs);
-    baseline = await contender.residentMib();
-    baselines.set(contender, baseline);
-  }
+  const half = Math.floor(sessions / 2);
+  await idle.call("idle", half, timeoutMs);
+  await runWork(busy, calls, "work", timeoutMs);
+  const atHalf = await contender.residentMib();
   contender.resetPeak();
-  await idle.call("idle", FIRST_SESSIONS + sessions, timeoutMs);
+  await idle.call("idle", sessions, timeoutMs);
   const resident = await contender.residentMib();
   const kib = (side: keyof PerSide): number =>
-    ((resident[side] - baseline[side]) * KIB_PER_MIB) / sessions;
+    ((resident[side] - atHalf[side]) * KIB_PER_MIB) / (sessions - half);
   const before = contender.cpuMicroseconds;
   const done = await runWork(busy, calls, "work", timeoutMs);
   const after = contender.cpuMicroseconds;
   const cpu = (side: keyof PerSide): number => (after[side] - before[side]) / done.calls;
+  const perSession =
+    sessions < LEAST_SESSIONS
+      ? {}
+      : { clientKib: kib("client"), hostKib: kib("host"), serverKib: kib("server") };
   return {
-    clientKib: kib("client"),
-    hostKib: kib("host"),
-    serverKib: kib("server"),
+    ...perSession,
     callsPerSecond: done.calls / done.seconds,
     cpuUs: cpu("client") + cpu("host") + cpu("server"),
     clientCpuUs: cpu("client"),
     hostCpuUs: cpu("host"),
     serverCpuUs: cpu("server"),
+    clientPeakMib: contender.peakMib.client,
     hostPeakMib: contender.peakMib.host,
     serverPeakMib: contender.peakMib.server,
   };
