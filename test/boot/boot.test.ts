@@ -16,10 +16,14 @@ import { Load } from "./load.ts";
 import { bootPrograms, skip } from "./programs.ts";
 
 const MIB = 1024 * 1024;
+/** Ten times what it takes. */
+const LIMIT_MS = 1_200_000;
+/** For a busy machine: an emulated processor is slow. */
+const PATIENCE_MS = 120_000;
 /** Of a call that had run and was not answered when the enclave was killed: outcome, code, how often. */
 const HELD = ["unknown", "truncated", 1];
 
-describe("enclaves that boot", { skip }, () => {
+describe("enclaves that boot", { skip, timeout: LIMIT_MS }, () => {
   const folder = temporaryFolder("boot");
   const place = (name: string): string => join(folder.path, name);
   const ledger = new Ledger();
@@ -35,12 +39,12 @@ describe("enclaves that boot", { skip }, () => {
       script: "examples/notary/enclave.js",
       args: ["--listen", "vsock:any:5000"],
     });
+    const [first, second] = [place("16.vsock"), place("17.vsock")];
+    notary = await Enclave.start({ image: notaryImage, cid: 16, vsockPath: first, programs });
     ledgerImage = await buildImage(place("ledger-image"), project, programs, {
       script: "test/boot/ledger-main.js",
     });
-    const [first, second] = [place("16.vsock"), place("17.vsock")];
     await ledger.listen(second);
-    notary = await Enclave.start({ image: notaryImage, cid: 16, vsockPath: first, programs });
     other = await Enclave.start({ image: ledgerImage, cid: 17, vsockPath: second, programs });
     await Promise.all([notary.ready(), other.ready()]);
   });
@@ -52,8 +56,10 @@ describe("enclaves that boot", { skip }, () => {
 
   const policyFile = (name: string, policy: object): string =>
     folder.write(`${name}.json`, JSON.stringify(policy));
-  const attest = async ({ target }: Enclave, policy: string) =>
-    runProgram("cli/main.js", "attest", target, "--policy", policy, "--json");
+  const attest = async ({ target }: Enclave, policy: string) => {
+    const options = ["--policy", policy, "--timeout", `${PATIENCE_MS}`, "--json"];
+    return runProgram("cli/main.js", "attest", target, ...options);
+  };
 
   it("sends the heartbeat, and starts the application when it comes back", () => {
     assert.equal(notary.heartbeat.count, 1);
