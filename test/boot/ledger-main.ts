@@ -12,12 +12,14 @@ const run: handleUnaryCall<Buffer, Buffer> = ({ request }, callback) => {
 };
 
 const echo: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
-  void (async () => {
+  const copy = async (): Promise<void> => {
     for await (const message of call as AsyncIterable<Buffer>) {
       if (!call.write(message)) await once(call, "drain");
     }
     call.end();
-  })();
+  };
+  // A call that is cut off ends the copying, and nothing else.
+  copy().catch(() => {});
 };
 
 const server = new EnclaveServer();

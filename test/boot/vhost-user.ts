@@ -4,10 +4,10 @@
  * for the machine's life is answered; migration, reconnection and logging are not.
  */
 import { closeSync, readSync, writeSync } from "node:fs";
-import koffi from "koffi";
 import { GuestMemory } from "./guest-memory.ts";
 import { mapShared, receive } from "./libc.ts";
 import { Virtqueue } from "./virtqueue.ts";
+import { type Watch, watch } from "./watch.ts";
 
 /** Numbers of the requests that are answered or acted on. */
 const GET_FEATURES = 1;
@@ -49,7 +49,7 @@ interface QueueState {
   size: number;
   taken: number;
   addresses?: { descriptors: bigint; used: bigint; available: bigint };
-  kick?: { fd: number; watch: { close(): void } };
+  kick?: { fd: number; watch: Watch };
   call?: number;
   enabled: boolean;
   running?: Virtqueue;
@@ -74,8 +74,8 @@ export class VhostUserBackend {
 
   /** Serves until QEMU is gone. */
   start(): void {
-    const watch = koffi.node.poll(this.#socket, { readable: true }, () => {
-      if (!this.#receive()) watch.close();
+    const messages = watch(this.#socket, () => {
+      if (!this.#receive()) messages.close();
     });
   }
 
@@ -190,7 +190,7 @@ export class VhostUserBackend {
     unwatch(queue);
     if (fd === undefined) return;
     const count = Buffer.alloc(8);
-    const watch = koffi.node.poll(fd, { readable: true }, () => {
+    const kicks = watch(fd, () => {
       try {
         readSync(fd, count);
       } catch (error) {
@@ -198,7 +198,7 @@ export class VhostUserBackend {
       }
       if (queue.running !== undefined) this.#device.work(index, queue.running);
     });
-    queue.kick = { fd, watch };
+    queue.kick = { fd, watch: kicks };
     this.#start(index);
   }
 
