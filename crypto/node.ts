@@ -83,7 +83,7 @@ export const nodeBackend: CryptoBackend = {
   verifyP384(publicKey, message, signature) {
     if (publicKey.length !== 97 || publicKey[0] !== 0x04 || signature.length !== 96) return false;
     try {
-      const key = createPublicKey({ key: join(P384_SPKI, publicKey), format: "der", type: "spki" });
+      const key = importP384(publicKey);
       return verify("sha384", message, { key, dsaEncoding: "ieee-p1363" }, signature);
     } catch {
       return false;
@@ -178,6 +178,19 @@ const BASE_POINT = importX25519Public(Uint8Array.of(9, ...new Uint8Array(31)));
 function importX25519Public(publicKey: Uint8Array): KeyObject {
   const x = Buffer.from(publicKey).toString("base64url");
   return createPublicKey({ key: { kty: "OKP", crv: "X25519", x }, format: "jwk" });
+}
+
+/** By the array that they came in: the keys of authorities are kept, and meet many signatures. */
+const p384Keys = new WeakMap<Uint8Array, KeyObject>();
+
+/** Importing a key, and using it for the first time, takes a quarter of the time of a verification. */
+function importP384(publicKey: Uint8Array): KeyObject {
+  let key = p384Keys.get(publicKey);
+  if (key === undefined) {
+    key = createPublicKey({ key: join(P384_SPKI, publicKey), format: "der", type: "spki" });
+    p384Keys.set(publicKey, key);
+  }
+  return key;
 }
 
 function importX25519Private(privateKey: Uint8Array): KeyObject {
