@@ -40,9 +40,11 @@ export function verifyChain(
     refuse("cabundle[0]: expected the pinned root, received another certificate");
   }
   const { complete } = chainMemory(backend);
-  const chain = complete.recall([...cabundle, certificate], () =>
-    verifySignatures(cabundle, certificate, backend),
-  );
+  let chain = complete.recall([...cabundle, certificate]);
+  if (chain === undefined) {
+    chain = verifySignatures(cabundle, certificate, backend);
+    complete.remember(chain);
+  }
   for (const { where, notBeforeMs, notAfterMs } of chain) {
     verifyTime(where, notBeforeMs - notBeforeLeewayMs, notAfterMs, nowMs);
   }
@@ -56,7 +58,11 @@ function verifySignatures(
   backend: CryptoBackend,
 ): readonly Certificate[] {
   const memory = chainMemory(backend).authorities;
-  const authorities = memory.recall(cabundle, () => verifyAuthorities(cabundle, backend));
+  let authorities = memory.recall(cabundle);
+  if (authorities === undefined) {
+    authorities = verifyAuthorities(cabundle, backend);
+    memory.remember(authorities);
+  }
   const leaf = parseCertificate(certificate, "certificate");
   verifyLink(authorities.at(-1), leaf, backend);
   verifyLeaf(leaf);

@@ -1,6 +1,6 @@
 /** Values of flags, checked where they are given. */
 import { InvalidArgumentError } from "commander";
-import { parseAddress } from "../transport/address.ts";
+import { parseAddress, VSOCK_CID_ANY } from "../transport/address.ts";
 
 /** The text of an address. */
 export function addressText(text: string): string {
@@ -18,6 +18,14 @@ export function count(text: string): number {
     throw new InvalidArgumentError("Expected a positive integer.");
   }
   return Number(text);
+}
+
+/** Addresses of VSOCK, one more each time. */
+export function cids(text: string, before: readonly number[] = []): readonly number[] {
+  if (!/^(?:0|[1-9]\d{0,9})$/.test(text) || Number(text) >= VSOCK_CID_ANY) {
+    throw new InvalidArgumentError("Expected a CID, 3 for instance.");
+  }
+  return [...before, Number(text)];
 }
 
 /** A time, as milliseconds since the epoch. */

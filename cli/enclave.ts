@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { type Attester, Simulator } from "../attestation/nsm/index.ts";
 import { type Bridge, startBridge } from "../services/bridge/index.ts";
-import { addressText, count } from "./arguments.ts";
+import { addressText, cids, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { readPolicy } from "./policy-file.ts";
@@ -15,6 +15,7 @@ interface Flags {
   readonly writePolicy?: string;
   readonly callers?: string;
   readonly maxMessageBytes?: number;
+  readonly vsockPeer?: readonly number[];
   readonly logLevel: string;
 }
 
@@ -54,6 +55,11 @@ export function enclaveCommand(): Command {
       "the longest message that passes, either way (default: 16777216)",
       count,
     )
+    .option(
+      "--vsock-peer <cid>",
+      "who may connect to a vsock: address, once for each; 3 is the parent (default: all)",
+      cids,
+    )
     .addOption(logLevelOption())
     .addHelpText("after", EXAMPLES)
     .action(async (flags: Flags, command: Command) => {
@@ -79,6 +85,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
     ...(attester === undefined ? {} : { attester }),
     ...(callers === undefined ? {} : { callers }),
     maxMessageBytes: flags.maxMessageBytes,
+    vsockPeers: flags.vsockPeer,
     logger,
     signal: stop.signal,
   });

@@ -58,12 +58,12 @@ export function addNpmProject(tree: FileTree, path: string, folder: string): voi
 }
 
 function publishedFiles(folder: string): readonly string[] {
-  const { status, stdout, stderr } = spawnSync(
+  const { status, stdout, stderr, error } = spawnSync(
     "npm",
     ["pack", "--dry-run", "--json", "--ignore-scripts", "--offline"],
     { cwd: folder, encoding: "utf8", maxBuffer: 256 * 1024 * 1024 },
   );
-  if (status !== 0) unusable(`npm does not pack ${folder}: ${stderr}`);
+  if (status !== 0) unusable(`npm does not pack ${folder}: ${error?.message ?? stderr}`);
   const packed = JSON.parse(stdout) as readonly {
     readonly files: readonly { readonly path: string }[];
   }[];

@@ -14,7 +14,7 @@ import { Upstream } from "./upstream.ts";
 /** What a bridge is made of. */
 export interface BridgeOptions extends Pick<
   EnclaveServerOptions,
-  "attester" | "callers" | "limits" | "padding" | "suites" | "appInfo"
+  "attester" | "callers" | "limits" | "padding" | "suites" | "appInfo" | "vsockPeers"
 > {
   /** Where the host connects. */
   readonly listen: string;
@@ -104,8 +104,9 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
 }
 
 function serverOptions(options: BridgeOptions): EnclaveServerOptions {
-  const { attester, callers, limits, padding, suites, appInfo } = options;
+  const { attester, callers, limits, padding, suites, appInfo, vsockPeers } = options;
   return {
+    vsockPeers,
     ...(attester === undefined ? {} : { attester }),
     ...(callers === undefined ? {} : { callers }),
     ...(limits === undefined ? {} : { limits }),

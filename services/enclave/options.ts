@@ -19,6 +19,11 @@ export interface EnclaveServerOptions {
   /** Given: only callers that attest and that this policy admits get a session. */
   readonly callers?: Policy | PolicyOptions;
   readonly limits?: Partial<EnclaveLimits>;
+  /**
+   * CIDs that may connect to `vsock:` addresses: 3 is the parent of a Nitro enclave, whom the seal takes
+   * for hostile all the same. @default all
+   */
+  readonly vsockPeers?: readonly number[] | undefined;
   /** Cipher suites that clients may choose from. @default all */
   readonly suites?: readonly SuiteId[];
   /** Bytes of the application that every client sees attested; up to about 4000. */

@@ -16,7 +16,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { EvidenceSource } from "./evidence-source.ts";
 import type { Handlers } from "./handlers.ts";
 import { Health } from "./health.ts";
-import { completeLimits, requireMessageLimit } from "./limits.ts";
+import { completeLimits, requireMessageLimit, requirePeers } from "./limits.ts";
 import type { EnclaveLimits } from "./limits.ts";
 import { factsOf, stderrLogger } from "./logger.ts";
 import type { EnclaveServerOptions } from "./options.ts";
@@ -48,7 +48,7 @@ export class EnclaveServer {
   #closing: Promise<void> | undefined;
 
   /**
-   * @throws RangeError for limits or padding that cannot be; TypeError or RangeError for a policy
+   * @throws RangeError for limits, padding or peers that cannot be; TypeError or RangeError for a policy
    *   for callers that cannot be meant.
    */
   constructor(options: EnclaveServerOptions = {}) {
@@ -58,6 +58,7 @@ export class EnclaveServer {
     const { callers, maxReceiveMessageBytes = 0, maxSendMessageBytes = 0 } = options;
     requireMessageLimit("maxReceiveMessageBytes", maxReceiveMessageBytes);
     requireMessageLimit("maxSendMessageBytes", maxSendMessageBytes);
+    requirePeers(options.vsockPeers);
     // Refuses a bucket that cannot be.
     paddedLength(options.padding ?? "none", 1);
     if (callers !== undefined) this.#callers = Policy.is(callers) ? callers : Policy.from(callers);
@@ -105,7 +106,8 @@ export class EnclaveServer {
       throw error;
     }
     this.#requireOpen();
-    const listener = await listen(parsed, running.outer.accept);
+    const { vsockPeers } = this.#options;
+    const listener = await listen(parsed, running.outer.accept, { vsockPeers });
     this.#listeners.push(listener);
     if (this.#closing !== undefined) await listener.close();
     return formatAddress(listener.address);

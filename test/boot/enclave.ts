@@ -20,6 +20,8 @@ export interface EnclaveOptions {
   readonly image: Image;
   readonly cid: number;
   readonly programs: BootPrograms;
+  /** 768 by default. */
+  readonly memoryMib?: number;
 }
 
 export class Enclave {
@@ -51,7 +53,13 @@ export class Enclave {
   }
 
   /** Starts everything; the machine then boots for a while. */
-  static async start({ vsockPath, image, cid, programs }: EnclaveOptions): Promise<Enclave> {
+  static async start({
+    vsockPath,
+    image,
+    cid,
+    programs,
+    memoryMib = MEMORY_MIB,
+  }: EnclaveOptions): Promise<Enclave> {
     const [nsmPath, policyFile] = [`${vsockPath}.nsm`, `${vsockPath}.policy`];
     const simulate = ["nsm", "simulate", "--socket", nsmPath, "--image", image.path];
     const module = new RunningProgram("cli/main.js", {
@@ -66,7 +74,7 @@ export class Enclave {
     const simulated = JSON.parse(readFileSync(policyFile, "utf8")) as PolicyOptions;
     const policy = { ...simulated, referenceValues: [image.measurements] };
     const { kernel, ramdisks, commandLine } = image;
-    const machine = { kernel, ramdisks, commandLine, memoryMib: MEMORY_MIB };
+    const machine = { kernel, ramdisks, commandLine, memoryMib };
     const setup = { ...machine, qemu: programs.qemu, cid, vsockPath, nsmPath };
     return new Enclave({ policy, target, setup, module, proxy, heartbeat });
   }
@@ -80,6 +88,11 @@ export class Enclave {
   /** What the guest has written on its console. */
   get console(): string {
     return this.#machine.stdout;
+  }
+
+  /** Waits until the guest has written that; throws when the machine ends before. */
+  async says(pattern: RegExp): Promise<void> {
+    await this.#machine.says(pattern);
   }
 
   /** @throws Error with what the guest and QEMU said, when the machine has ended. */

@@ -1,7 +1,7 @@
 /** The parent's part in an enclave's start, which is nitro-cli's on AWS: a byte comes, and goes back. */
 import { type Listener, listen } from "../../transport/listen.ts";
 
-const HEARTBEAT_PORT = 9000;
+export const HEARTBEAT_PORT = 9000;
 const HEARTBEAT = 0xb7;
 
 export class Heartbeat {

@@ -2,6 +2,7 @@
 import {
   closeSync,
   cpSync,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -31,19 +32,23 @@ export interface Start {
   readonly args?: readonly string[];
   /** Node's executable; the one that runs the tests unless given. */
   readonly node?: string;
+  /** Of the kernel; those that every enclave needs unless given. */
+  readonly modules?: readonly string[];
 }
 
-/** Builds an image of a project's programs into a folder. */
+/** Builds an image of a project's programs into a folder; of a project without a lock file as it is. */
 export async function buildImage(
   folder: string,
   project: string,
   { kernel, modules, busybox }: BootPrograms,
-  { script, args = [], node }: Start,
+  { script, args = [], node, modules: names = [] }: Start,
 ): Promise<Image> {
   mkdirSync(folder, { recursive: true });
   const path = join(folder, "image.eif");
-  const application = ["--npm", project, "--start", `dist/${script}`];
+  const kind = existsSync(join(project, "package-lock.json")) ? "--npm" : "--app";
+  const application = [kind, project, "--start", `dist/${script}`];
   const boot = ["--kernel", kernel, "--modules", modules, "--busybox", busybox];
+  boot.push(...names.flatMap((name) => ["--module", name]));
   const runtime = node === undefined ? [] : ["--node", node];
   const result = ["--output", path, "--json"];
   const options = [...application, ...boot, ...runtime, ...result];

@@ -22,6 +22,6 @@ const echo: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
   copy().catch(() => {});
 };
 
-const server = new EnclaveServer();
+const server = new EnclaveServer({ vsockPeers: [3] });
 server.addService(bootService, { run, echo });
 console.error(`listening on ${await server.listen("vsock:any:5000")}`);

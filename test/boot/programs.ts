@@ -6,6 +6,8 @@ export interface BootPrograms {
   readonly kernel: string;
   readonly modules: string;
   readonly busybox: string;
+  /** Versions of Node that guests run, the oldest first. */
+  readonly nodes: readonly { readonly major: number; readonly path: string }[];
 }
 
 const given = process.env["SEALRPC_BOOT"];

@@ -1,7 +1,7 @@
 /**
  * The virtio vsock device. On the host's side it is a Unix socket, as Firecracker's: `CONNECT port` leads
  * to a port of the guest, and the guest's connections to a port of the host go to `<path>_<port>`. The
- * host's own VSOCK is never touched.
+ * host's own VSOCK is never touched. `TRAFFIC` is answered by what has been seen of each port of the host.
  */
 import { connect, createServer, type Server, type Socket } from "node:net";
 import type { Device } from "./vhost-user.ts";
@@ -27,6 +27,15 @@ const MAX_LINE_BYTES = 32;
 const MANY_PACKETS = 64;
 const NO_DATA = Buffer.alloc(0);
 
+/** What has gone to and from a port of the host. */
+export interface Traffic {
+  /** Bytes of data in the longest packet. */
+  longestFromGuest: number;
+  longestToGuest: number;
+  /** Room for data that the guest has announced. */
+  room: number;
+}
+
 interface Waiting {
   readonly ends: Ends;
   readonly connection?: VsockConnection;
@@ -41,6 +50,7 @@ export class VsockDevice implements Device, Sender {
   readonly #cid: number;
   readonly #path: string;
   readonly #connections = new Map<string, VsockConnection>();
+  readonly #traffic = new Map<number, Traffic>();
   #waiting: Waiting[] = [];
   #receive: Virtqueue | undefined;
   #nextPort = FIRST_HOST_PORT;
@@ -102,6 +112,10 @@ export class VsockDevice implements Device, Sender {
         line += byte;
         if (byte !== "\n" && line.length < MAX_LINE_BYTES) continue;
         socket.off("readable", read);
+        if (line === "TRAFFIC\n") {
+          socket.end(JSON.stringify([...this.#traffic]));
+          return;
+        }
         const port = /^CONNECT (\d+)\n$/.exec(line)?.[1];
         if (port === undefined) {
           socket.destroy();
@@ -128,9 +142,12 @@ export class VsockDevice implements Device, Sender {
   #packet(packet: VsockPacket): void {
     const { sourceCid, targetCid, sourcePort, targetPort, type, operation } = packet;
     const ends = { hostCid: targetCid, hostPort: targetPort, guestPort: sourcePort };
-    const isForHost = targetCid === NITRO_PARENT_CID || targetCid === HOST_CID;
+    // As Linux does for other virtual machines: nobody answers for others.
+    if (sourceCid !== this.#cid || (targetCid !== NITRO_PARENT_CID && targetCid !== HOST_CID))
+      return;
+    this.#noteFromGuest(packet);
     const connection = this.#connections.get(keyOf(ends));
-    if (sourceCid !== this.#cid || type !== TYPE_STREAM || !isForHost) this.#reset(ends, operation);
+    if (type !== TYPE_STREAM) this.#reset(ends, operation);
     else if (operation === OPERATION.request) this.#connect(ends, packet);
     else if (connection === undefined) this.#reset(ends, operation);
     else if (operation === OPERATION.response) connection.accept(packet);
@@ -139,6 +156,22 @@ export class VsockDevice implements Device, Sender {
       if (operation === OPERATION.reset) this.#connections.delete(keyOf(ends));
       connection.receive(packet);
     }
+  }
+
+  #noteFromGuest({ targetPort, operation, data, bufferBytes }: VsockPacket): void {
+    const traffic = this.#trafficOf(targetPort);
+    traffic.longestFromGuest = Math.max(traffic.longestFromGuest, data.length);
+    // Without a socket, the kernel has no room either.
+    if (operation !== OPERATION.reset) traffic.room = Math.max(traffic.room, bufferBytes);
+  }
+
+  #trafficOf(hostPort: number): Traffic {
+    let traffic = this.#traffic.get(hostPort);
+    if (traffic === undefined) {
+      traffic = { longestFromGuest: 0, longestToGuest: 0, room: 0 };
+      this.#traffic.set(hostPort, traffic);
+    }
+    return traffic;
   }
 
   /** The guest connects to a program of the host. */
@@ -172,6 +205,8 @@ export class VsockDevice implements Device, Sender {
       const bytes = chain.writable.reduce((sum, { length }) => sum + length, 0);
       const data = first.data.subarray(0, bytes - VSOCK_HEADER_BYTES);
       queue.give(chain, this.#encode(first, data));
+      const traffic = this.#trafficOf(first.ends.hostPort);
+      traffic.longestToGuest = Math.max(traffic.longestToGuest, data.length);
       if (data.length < first.data.length) first.data = first.data.subarray(data.length);
       else this.#waiting.shift();
       any = true;

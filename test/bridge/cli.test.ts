@@ -83,6 +83,7 @@ describe("sealrpc enclave", { timeout: 60_000 }, () => {
     ],
     ["an attester that is none", ["--attester", "tpm"], /nsm, simulator/],
     ["an address that is none", [...simulated, "--listen", "x"], /is not an address/],
+    ["a peer that is none", [...simulated, "--vsock-peer", "parent"], /Expected a CID/],
   ] as const) {
     it(`exits with 2 for ${what}`, async () => {
       const { status, stderr } = await runProgram("cli/main.js", "enclave", ...flags, ...changed);
