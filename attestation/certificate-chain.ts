@@ -40,11 +40,9 @@ export function verifyChain(
     refuse("cabundle[0]: expected the pinned root, received another certificate");
   }
   const { complete } = chainMemory(backend);
-  let chain = complete.recall([...cabundle, certificate]);
-  if (chain === undefined) {
-    chain = verifySignatures(cabundle, certificate, backend);
-    complete.remember(chain);
-  }
+  const chain = complete.recall([...cabundle, certificate], () =>
+    verifySignatures(cabundle, certificate, backend),
+  );
   for (const { where, notBeforeMs, notAfterMs } of chain) {
     verifyTime(where, notBeforeMs - notBeforeLeewayMs, notAfterMs, nowMs);
   }
@@ -58,11 +56,7 @@ function verifySignatures(
   backend: CryptoBackend,
 ): readonly Certificate[] {
   const memory = chainMemory(backend).authorities;
-  let authorities = memory.recall(cabundle);
-  if (authorities === undefined) {
-    authorities = verifyAuthorities(cabundle, backend);
-    memory.remember(authorities);
-  }
+  const authorities = memory.recall(cabundle, () => verifyAuthorities(cabundle, backend));
   const leaf = parseCertificate(certificate, "certificate");
   verifyLink(authorities.at(-1), leaf, backend);
   verifyLeaf(leaf);

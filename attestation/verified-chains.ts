@@ -29,35 +29,36 @@ export class VerifiedChains {
     return this.#chains.size;
   }
 
-  /** The parsed certificates of a chain that was remembered, or `undefined`. */
-  recall(encodings: readonly Uint8Array[]): readonly Certificate[] | undefined {
+  /**
+   * The certificates of a chain that is remembered, or what `verify` makes of it, which is remembered
+   * then. What it throws leaves nothing behind; the least recently used chain makes room.
+   */
+  recall(
+    encodings: readonly Uint8Array[],
+    verify: () => readonly Certificate[],
+  ): readonly Certificate[] {
     const key = this.#keyOf(encodings);
-    const certificates = this.#chains.get(key);
-    if (certificates !== undefined) this.#keep(key, certificates);
-    return certificates;
-  }
-
-  /** Keeps a chain that was verified; the least recently used one makes room. */
-  remember(certificates: readonly Certificate[]): void {
-    this.#keep(this.#keyOf(certificates.map(({ encoding }) => encoding)), certificates);
-  }
-
-  #keep(key: string, certificates: readonly Certificate[]): void {
+    const certificates = this.#chains.get(key) ?? verify();
     this.#chains.delete(key);
     this.#chains.set(key, certificates);
     for (const [oldest] of this.#chains) {
       if (this.#chains.size <= maxChains) break;
       this.#chains.delete(oldest);
     }
+    return certificates;
   }
 
   #keyOf(encodings: readonly Uint8Array[]): string {
     // key = SHA-384(len(cert_0) || cert_0 || len(cert_1) || ...), lengths in two bytes
-    const parts = encodings.flatMap((encoding) => [
-      Uint8Array.of(encoding.length >> 8, encoding.length & 0xff),
-      encoding,
-    ]);
-    return encodeHex(this.#backend.hash("sha384", ...parts));
+    const bytes = new Uint8Array(encodings.reduce((sum, { length }) => sum + 2 + length, 0));
+    let at = 0;
+    for (const encoding of encodings) {
+      bytes[at] = encoding.length >> 8;
+      bytes[at + 1] = encoding.length;
+      bytes.set(encoding, at + 2);
+      at += 2 + encoding.length;
+    }
+    return encodeHex(this.#backend.hash("sha384", bytes));
   }
 }
 

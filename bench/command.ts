@@ -39,7 +39,7 @@ const MODES = {
 export function parseCommand(argv: readonly string[]): BenchCommand {
   const flags = new Command("npm run bench --")
     .description("Measures sealrpc and what a team could choose instead, side by side.")
-    .option("--short", "fewer loads, fewer and shorter rounds: about 2 minutes instead of 20")
+    .option("--short", "fewer loads, fewer and shorter rounds: a few minutes, not half an hour")
     .option("--tiny", "a glimpse of the loads of --short: whether it runs, not how fast")
     .option("--only <name...>", "loads and contenders, by name or by how the name begins", select)
     .option("--json <file>", "write every sample")

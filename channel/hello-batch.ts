@@ -54,6 +54,7 @@ interface WaitingHello {
 export class HelloBatcher {
   readonly #options: HelloBatcherOptions;
   readonly #enclaveParams: Uint8Array;
+  readonly #userData: Uint8Array;
   readonly #queue: WaitingHello[] = [];
   #attesting = false;
   #unfinished = 0;
@@ -74,6 +75,7 @@ export class HelloBatcher {
         `appInfo of ${appInfo.length} bytes does not fit in ${MAX_PARAMS_BYTES}`,
       );
     }
+    this.#userData = enclaveUserData(options.backend, this.#enclaveParams);
   }
 
   /** Handshakes that have begun and are neither finished nor expired. */
@@ -127,7 +129,7 @@ export class HelloBatcher {
     let evidence: Uint8Array;
     try {
       const { publicKey } = keyPair;
-      const userData = enclaveUserData(backend, enclaveParams);
+      const userData = this.#userData;
       evidence = await attest({ publicKey, userData, nonce: tree.root });
       if (evidence.length === 0 || evidence.length > MAX_EVIDENCE_BYTES) {
         throw new ChannelError("malformed-handshake", `own evidence of ${evidence.length} bytes`);

@@ -40,7 +40,8 @@ export function labeledHash(
   label: string,
   ...parts: readonly Uint8Array[]
 ): Uint8Array {
-  return backend.hash("sha256", concat(...[ascii(label), ...parts].map(lengthPrefixed)));
+  const all = [ascii(label), ...parts];
+  return backend.hash("sha256", concat(...all.flatMap((part) => [u32(part.length), part])));
 }
 
 /** Whether two public byte strings are equal. Not for secrets: it stops at the first difference. */

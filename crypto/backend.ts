@@ -57,7 +57,8 @@ export interface CryptoBackend {
   /**
    * ECDSA on P-384 with SHA-384. `publicKey` is an uncompressed point of 97 bytes; `signature` is
    * r ‖ s, 96 bytes. High-S is accepted: half of all genuine signatures have it. False, never a
-   * throw, for anything malformed, a point off the curve included.
+   * throw, for anything malformed, a point off the curve included. The bytes of `publicKey` must
+   * never change: a backend may keep what it makes of the array.
    */
   verifyP384(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
 }

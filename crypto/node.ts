@@ -1,7 +1,7 @@
 /**
- * The backend on node:crypto. Keys become KeyObjects at once: with raw key bytes a cipher or an
- * HMAC costs several times as much on Node 24. Results are plain `Uint8Array`, never `Buffer`,
- * whose `slice` would alias.
+ * The backend on node:crypto. Keys of ciphers become KeyObjects at once; those of HMACs do not, for
+ * they serve once and making one costs half an HMAC. Results are plain `Uint8Array`, never
+ * `Buffer`, whose `slice` would alias.
  */
 import {
   createCipheriv,
@@ -16,6 +16,7 @@ import {
   randomFillSync,
   verify,
   type CipherGCMTypes,
+  type JsonWebKey,
   type KeyObject,
 } from "node:crypto";
 import {
@@ -52,16 +53,15 @@ export const nodeBackend: CryptoBackend = {
     return plain(hash.digest());
   },
 
-  hkdfExtract: (salt, ikm) => hmac(createSecretKey(salt), ikm),
+  hkdfExtract: (salt, ikm) => hmac(salt, ikm),
 
   hkdfExpand(prk, info, length) {
     if (prk.length < HASH_BYTES) throw new RangeError("HKDF-Expand needs a key of 32 bytes");
     if (length > 255 * HASH_BYTES) throw new RangeError("HKDF-Expand gives at most 8,160 bytes");
-    const key = createSecretKey(prk);
     const okm = new Uint8Array(length);
     let block: Uint8Array = new Uint8Array(0);
     for (let at = 0, counter = 1; at < length; at += HASH_BYTES, counter++) {
-      const next = hmac(key, block, info, Uint8Array.of(counter));
+      const next = hmac(prk, block, info, Uint8Array.of(counter));
       block.fill(0);
       block = next;
       okm.set(block.subarray(0, length - at), at);
@@ -71,11 +71,9 @@ export const nodeBackend: CryptoBackend = {
   },
 
   x25519(privateKey) {
-    const key =
-      privateKey === undefined
-        ? generateKeyPairSync("x25519").privateKey
-        : importX25519Private(privateKey);
-    return new NodeX25519KeyPair(key);
+    if (privateKey === undefined) return generateX25519();
+    const key = importX25519Private(privateKey);
+    return new NodeX25519KeyPair(key, createPublicKey(key).export({ format: "jwk" }));
   },
 
   aead: (name, key) => new NodeAead(name, key),
@@ -83,7 +81,7 @@ export const nodeBackend: CryptoBackend = {
   verifyP384(publicKey, message, signature) {
     if (publicKey.length !== 97 || publicKey[0] !== 0x04 || signature.length !== 96) return false;
     try {
-      const key = createPublicKey({ key: join(P384_SPKI, publicKey), format: "der", type: "spki" });
+      const key = importP384(publicKey);
       return verify("sha384", message, { key, dsaEncoding: "ieee-p1363" }, signature);
     } catch {
       return false;
@@ -138,14 +136,9 @@ class NodeX25519KeyPair implements X25519KeyPair {
   readonly publicKey: Uint8Array;
   #privateKey: KeyObject | undefined;
 
-  /**
-   * Invariant: a generated key is never exported as JWK. Node holds the key's lock while it makes
-   * the strings; garbage collection may run there and free the job that generated the key, which
-   * takes the same lock, and the process stands still for ever, once in some ten thousand times.
-   */
-  constructor(privateKey: KeyObject) {
+  constructor(privateKey: KeyObject, { x = "" }: JsonWebKey) {
     this.#privateKey = privateKey;
-    this.publicKey = plain(diffieHellman({ privateKey, publicKey: BASE_POINT }));
+    this.publicKey = plain(Buffer.from(x, "base64url"));
   }
 
   diffieHellman(peerPublicKey: Uint8Array): Uint8Array | undefined {
@@ -171,13 +164,39 @@ const P384_SPKI = fromHex("3076301006072a8648ce3d020106052b81040022036200");
 /** PrivateKeyInfo of an X25519 key, up to the key (RFC 8410 §7). */
 const X25519_PKCS8 = fromHex("302e020100300506032b656e04220420");
 
-/** The u-coordinate of 9, which private keys turn into their public keys (RFC 7748 §6.1). */
-const BASE_POINT = importX25519Public(Uint8Array.of(9, ...new Uint8Array(31)));
+/**
+ * Invariant: a generated key is exported by what generates it, never afterwards. Node holds the key's
+ * lock while it makes the strings of a JWK. Garbage collection may run there and free the job that
+ * generated the key, which takes the same lock: the process stands still for ever, once in some ten
+ * thousand times on Node 20. Here the job is not garbage yet.
+ */
+function generateX25519(): X25519KeyPair {
+  const encodings = { publicKeyEncoding: { format: "jwk" } };
+  // The types do not know that one of the two may be encoded, nor this format.
+  const pair: { privateKey: KeyObject; publicKey: unknown } = generateKeyPairSync(
+    "x25519",
+    encodings as object,
+  );
+  return new NodeX25519KeyPair(pair.privateKey, pair.publicKey as JsonWebKey);
+}
 
 /** A JWK imports an X25519 public key in a tenth of the time that DER takes. */
 function importX25519Public(publicKey: Uint8Array): KeyObject {
   const x = Buffer.from(publicKey).toString("base64url");
   return createPublicKey({ key: { kty: "OKP", crv: "X25519", x }, format: "jwk" });
+}
+
+/** By the array that they came in: the keys of authorities are kept, and meet many signatures. */
+const p384Keys = new WeakMap<Uint8Array, KeyObject>();
+
+/** Importing a key, and using it for the first time, takes a quarter of the time of a verification. */
+function importP384(publicKey: Uint8Array): KeyObject {
+  let key = p384Keys.get(publicKey);
+  if (key === undefined) {
+    key = createPublicKey({ key: join(P384_SPKI, publicKey), format: "der", type: "spki" });
+    p384Keys.set(publicKey, key);
+  }
+  return key;
 }
 
 function importX25519Private(privateKey: Uint8Array): KeyObject {
@@ -188,7 +207,7 @@ function importX25519Private(privateKey: Uint8Array): KeyObject {
   return key;
 }
 
-function hmac(key: KeyObject, ...parts: readonly Uint8Array[]): Uint8Array {
+function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   const mac = createHmac("sha256", key);
   for (const part of parts) mac.update(part);
   return plain(mac.digest());

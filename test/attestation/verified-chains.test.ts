@@ -5,40 +5,58 @@ import { chainMemory, VerifiedChains } from "../../attestation/verified-chains.t
 import { nodeBackend } from "../../crypto/node.ts";
 import { portableBackend } from "../../crypto/portable.ts";
 
-/** Certificates of one byte each. */
-const chain = (...bytes: readonly number[]) =>
-  bytes.map((byte) => ({ encoding: Uint8Array.of(byte) }) as Certificate);
-const encodings = (...bytes: readonly number[]) => bytes.map((byte) => Uint8Array.of(byte));
+/** Recalls a chain whose certificates have one byte each; true if it had to be verified. */
+function verifies(chains: VerifiedChains, ...bytes: readonly number[]): boolean {
+  let verified = false;
+  const certificates = chains.recall(
+    bytes.map((byte) => Uint8Array.of(byte)),
+    () => {
+      verified = true;
+      return bytes.map((byte) => ({ serialNumber: Uint8Array.of(byte) }) as Certificate);
+    },
+  );
+  assert.deepEqual(
+    certificates.map(({ serialNumber }) => serialNumber[0]),
+    bytes,
+  );
+  return verified;
+}
 
 describe("verified chains", () => {
   it("are recalled by every byte of them and by nothing else", () => {
     const chains = new VerifiedChains(nodeBackend);
-    const certificates = chain(1, 2);
-    chains.remember(certificates);
-    assert.equal(chains.recall(encodings(1, 2)), certificates);
+    assert.ok(verifies(chains, 1, 2));
+    assert.ok(!verifies(chains, 1, 2));
     for (const other of [[1], [2], [2, 1], [1, 2, 3], [1, 3], []]) {
-      assert.equal(chains.recall(encodings(...other)), undefined);
+      assert.ok(verifies(chains, ...other));
     }
     // The same bytes, cut elsewhere.
-    assert.equal(chains.recall([Uint8Array.of(1, 2)]), undefined);
+    const nothing: readonly Certificate[] = [];
+    assert.equal(
+      chains.recall([Uint8Array.of(1, 2)], () => nothing),
+      nothing,
+    );
   });
 
   it("are at most 64, and the least recently used goes first", () => {
     const chains = new VerifiedChains(nodeBackend);
-    for (let i = 0; i < 64; i++) chains.remember(chain(i));
-    assert.ok(chains.recall(encodings(0)) !== undefined);
-    chains.remember(chain(64));
+    for (let i = 0; i < 64; i++) verifies(chains, i);
+    assert.ok(!verifies(chains, 0));
+    assert.ok(verifies(chains, 64));
     assert.equal(chains.size, 64);
-    assert.ok(chains.recall(encodings(0)) !== undefined);
-    assert.equal(chains.recall(encodings(1)), undefined);
-    assert.ok(chains.recall(encodings(2)) !== undefined);
+    assert.ok(!verifies(chains, 0));
+    assert.ok(!verifies(chains, 2));
+    assert.ok(verifies(chains, 1));
   });
 
-  it("count once when they are remembered twice", () => {
+  it("are not remembered when they do not verify", () => {
     const chains = new VerifiedChains(nodeBackend);
-    chains.remember(chain(1));
-    chains.remember(chain(1));
-    assert.equal(chains.size, 1);
+    const refuse = (): never => {
+      throw new RangeError("forged");
+    };
+    assert.throws(() => chains.recall([Uint8Array.of(1)], refuse), RangeError);
+    assert.equal(chains.size, 0);
+    assert.ok(verifies(chains, 1));
   });
 
   it("are kept apart by backend, and authorities from complete chains", () => {
