@@ -1,14 +1,13 @@
 /** What a call needs of the session that it belongs to. */
 import type { CryptoBackend } from "../crypto/backend.ts";
 import type { Status } from "./call-message.ts";
+import type { Link } from "./credit.ts";
 import type { Sender } from "./turns.ts";
 
-export interface CallHost {
-  /** The driver's clock, as last seen. */
-  readonly nowMs: number;
+/** Its times are on the driver's clock, as last seen. */
+export interface CallHost extends Link {
   /** When the session's clock was 0, on the driver's clock. */
   readonly startMs: number;
-  readonly roundTripMs: number;
   /** Bytes that the peer receives per call at first, and that this side does. */
   readonly sendCredit: number;
   readonly receiveCredit: number;

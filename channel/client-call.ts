@@ -264,7 +264,7 @@ export class ClientCall implements Sender, InboxEvents {
   /** The enclave must know of the call before it can be granted anything. */
   #grant(): void {
     if (this.#id === 0) return;
-    const grant = this.#inbox.grant(this.#host.nowMs, this.#host.roundTripMs);
+    const grant = this.#inbox.grant(this.#host);
     if (grant > 0) this.#host.control(frame.CREDIT, this.#id, [grant]);
   }
 

@@ -293,7 +293,7 @@ export class EnclaveCall implements Sender, InboxEvents {
   #settle(): void {
     if (this.#isOver) return;
     if (this.canSend) this.#host.ready(this);
-    const grant = this.#inbox.grant(this.#host.nowMs, this.#host.roundTripMs);
+    const grant = this.#inbox.grant(this.#host);
     if (grant > 0) this.#host.control(frame.CREDIT, this.id, [grant]);
     this.#recharge();
   }

@@ -3,7 +3,7 @@
  * the application one for each read (docs/protocol.md §8).
  */
 import type { CallHost } from "./call-host.ts";
-import { ReceiveCredit } from "./credit.ts";
+import { ReceiveCredit, type Link } from "./credit.ts";
 import { COMPRESSED, MESSAGE_COST, MORE, readU32 } from "./frame.ts";
 import { ALERT, Violation } from "./violation.ts";
 
@@ -114,11 +114,11 @@ export class Inbox {
   }
 
   /** The grant that is due to the peer, 0 for none. */
-  grant(nowMs: number, roundTripMs: number): number {
+  grant(link: Link): number {
     if (this.#ended || this.#drained) return 0;
     const waits = this.#wanted && this.#messages.length === 0;
-    const demand = waits ? costOf(this.#assembly) : 0;
-    return this.#credit.grant(demand, nowMs, roundTripMs);
+    const { cost = 0 } = this.#assembly ?? {};
+    return this.#credit.grant(waits ? { cost, demand: costOf(this.#assembly) } : undefined, link);
   }
 
   #begin(flags: number, body: Uint8Array, recordBytes: number, cost: number): number | "too-large" {

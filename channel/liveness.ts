@@ -9,12 +9,19 @@ import type { Lifetime } from "./lifetime.ts";
 import { ALERT, Violation } from "./violation.ts";
 
 /** A round trip is measured again after this long, when credit moves. */
-const STALE_MS = 10_000;
+const STALE_MS = 1_000;
+/** Round trips that are measured at first, one after the other: the first of a process is slow. */
+const FIRST_ROUND_TRIPS = 4;
+/** Unless it takes so long that a process cannot be what makes it slow. */
+const FAR_MS = 20;
+/** What event loops and short queues add to a round trip, which says nothing of the distance. */
+const LOCAL_MS = 2;
 
 export class Liveness {
   readonly #lifetime: Lifetime;
   readonly #control: ControlQueue;
-  #roundTripMs = 0;
+  #roundTripMs = Infinity;
+  #roundTripsDue = FIRST_ROUND_TRIPS;
   #measuredMs = -Infinity;
 
   constructor(lifetime: Lifetime, control: ControlQueue) {
@@ -22,9 +29,13 @@ export class Liveness {
     this.#control = control;
   }
 
-  /** 0 until it was measured. */
-  get roundTripMs(): number {
-    return this.#roundTripMs;
+  /**
+   * How far away the peer is: the shortest round trip that was seen, since the others waited behind
+   * what was on the way, less what is none of the way. Undefined until it was measured.
+   */
+  get distanceMs(): number | undefined {
+    if (this.#roundTripsDue > 0) return undefined;
+    return Math.max(0, this.#roundTripMs - LOCAL_MS);
   }
 
   /** @throws Violation `state` for a PING before the PONG of the last one left. */
@@ -37,8 +48,10 @@ export class Liveness {
   receivePong(nowMs: number): void {
     const roundTripMs = this.#lifetime.pongReceived(nowMs);
     if (Number.isNaN(roundTripMs)) throw state("PONG came without a PING");
-    this.#roundTripMs = roundTripMs;
+    this.#roundTripMs = Math.min(roundTripMs, this.#roundTripMs);
     this.#measuredMs = nowMs;
+    this.#roundTripsDue = roundTripMs >= FAR_MS ? 0 : Math.max(0, this.#roundTripsDue - 1);
+    if (this.#roundTripsDue > 0) this.#ping(nowMs);
   }
 
   /** Asks a peer that is silent whether it is there; false when it did not answer. */

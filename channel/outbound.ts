@@ -4,16 +4,18 @@
  */
 import { ControlQueue } from "./control-queue.ts";
 import { RECORD_HEADROOM } from "./outer-message.ts";
-import type { Sealer } from "./record.ts";
+import { MAX_CONTENT_BYTES, type Sealer } from "./record.ts";
 import { RecordBuffer } from "./record-buffer.ts";
 import { Turns } from "./turns.ts";
 import type { AlertCode } from "./violation.ts";
 
 /**
- * Bytes of frames in one record: what a small call that comes next waits behind. A message of 64 KiB
- * fits whole, and Padmé adds nothing.
+ * Bytes of frames in one record beside calls that have little to send: what the next of them waits
+ * behind. A message of 64 KiB fits whole, and Padmé adds nothing.
  */
 const RECORD_BYTES = 67_583;
+/** Records after a small call in which another one is expected. */
+const SMALL_CALLS_END = 32;
 const record = new RecordBuffer();
 
 export class Outbound {
@@ -24,6 +26,8 @@ export class Outbound {
   /** Time alone made it due; it leaves also when there is nothing to say. */
   #keyUpdateIsDue = false;
   #isDestroyed = false;
+  /** Records since the last that found a small call. */
+  #sinceShort = 0;
 
   constructor(sealer: Sealer) {
     this.#sealer = sealer;
@@ -59,7 +63,8 @@ export class Outbound {
 
   /** Fills the next record; gives the bytes of its frames. `last` as in `ControlQueue.write`. */
   fill(last: () => number): number {
-    record.begin(RECORD_BYTES);
+    this.#sinceShort = this.turns.hasShort ? 0 : this.#sinceShort + 1;
+    record.begin(this.#sinceShort < SMALL_CALLS_END ? RECORD_BYTES : MAX_CONTENT_BYTES);
     this.control.write(record, last);
     this.turns.write(record);
     return record.length;

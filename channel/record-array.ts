@@ -5,23 +5,24 @@
  * Invariant: nothing but sealed bytes is ever in them.
  */
 
-/** Holds any record that a session fills, with what goes before it. */
-const ARRAY_BYTES = 72_000;
+/** Each holds what `Outbound` makes at most, beside small calls and without them. */
+const SIZES = [72_000, 263_000] as const;
 /** A smaller record gets an array of its own, which a slow peer may then hold up for long. */
 const MIN_SHARED_BYTES = 16_384;
-/** More idle ones are given up. */
-const MAX_IDLE = 16;
+/** More idle ones of a size are given up. */
+const MAX_IDLE = 8;
 
-const idle: Uint8Array[] = [];
+const idle: ReadonlyMap<number, Uint8Array[]> = new Map(SIZES.map((size) => [size, []]));
 
 /** An array of `length` bytes of any content. */
 export function takeArray(length: number): Uint8Array {
-  if (length < MIN_SHARED_BYTES || length > ARRAY_BYTES) return new Uint8Array(length);
-  return (idle.pop() ?? new Uint8Array(ARRAY_BYTES)).subarray(0, length);
+  const size = length < MIN_SHARED_BYTES ? undefined : SIZES.find((bytes) => bytes >= length);
+  if (size === undefined) return new Uint8Array(length);
+  return (idle.get(size)?.pop() ?? new Uint8Array(size)).subarray(0, length);
 }
 
 /** Gives back an array, or a view of one, that is written and that nobody refers to any more. */
 export function giveArray({ buffer }: Uint8Array): void {
-  if (buffer.byteLength === ARRAY_BYTES && idle.length < MAX_IDLE)
-    idle.push(new Uint8Array(buffer));
+  const arrays = idle.get(buffer.byteLength);
+  if (arrays !== undefined && arrays.length < MAX_IDLE) arrays.push(new Uint8Array(buffer));
 }

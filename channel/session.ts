@@ -25,6 +25,9 @@ import { ALERT, Violation, type AlertCode } from "./violation.ts";
 
 const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
+/** Calls that were open at once share the session for so long after. */
+const SHARED_MS = 1_000;
+
 type State = "open" | "closing" | "closed";
 
 export class Session implements BudgetHolder {
@@ -51,6 +54,7 @@ export class Session implements BudgetHolder {
   #endCame = false;
   #alert: AlertCode | undefined;
   #heldBytes = 0;
+  #sharedUntilMs = -Infinity;
   /** Of the record whose frames are being visited. */
   #contentBytes = 0;
   readonly #visit: frame.FrameVisitor = (type, flags, callId, body) =>
@@ -407,6 +411,12 @@ export class Session implements BudgetHolder {
     }
   }
 
+  #isShared(): boolean {
+    const { nowMs } = this.#host;
+    if (this.#calls.openCalls > 1) this.#sharedUntilMs = nowMs + SHARED_MS;
+    return nowMs < this.#sharedUntilMs;
+  }
+
   /** Asked again after a callback, which may have closed the session. */
   #isClosed(): boolean {
     return this.#state === "closed";
@@ -417,9 +427,10 @@ export class Session implements BudgetHolder {
     return {
       nowMs,
       startMs: nowMs,
-      get roundTripMs() {
-        return liveness.roundTripMs;
+      get distanceMs() {
+        return liveness.distanceMs;
       },
+      isShared: () => this.#isShared(),
       sendCredit: this.#established.sendCredit,
       receiveCredit: this.#established.receiveCredit,
       maxReceiveMessageBytes,

@@ -46,6 +46,11 @@ export class Turns {
     this.#long = [];
   }
 
+  /** Whether calls with little to send wait, whose answers others may be waiting for. */
+  get hasShort(): boolean {
+    return this.#short.some((call) => call.queuedBytes <= SHORT_BYTES);
+  }
+
   /** Lets calls write until the record is full or nothing more can be sent. */
   write(record: RecordBuffer): void {
     this.#pass(this.#short, record, () => (this.#long.length > 0 ? LONG_SHARE_BYTES : 0));

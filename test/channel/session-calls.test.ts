@@ -527,6 +527,20 @@ describe("order", () => {
     assert.ok(pair.served[1].halfClosed);
   });
 
+  it("a call that is alone fills records to the limit, and beside small ones a quarter of them", () => {
+    const pair = createPair({ terms: { initialCredit: 10_000_000 } });
+    const { call } = openCall(pair, [], { halfClose: false });
+    const takeAfter = (small: number): number[] => {
+      for (let i = 0; i < small; i++) openCall(pair, [Uint8Array.of(1)]);
+      call.sendMessage(new Uint8Array(3_000_000));
+      return pair.take("client").map((record) => record.length);
+    };
+    const besideSmall = takeAfter(1);
+    assert.ok(besideSmall[0] !== undefined && besideSmall[0] < 70_000);
+    assert.ok(Math.max(...takeAfter(0)) > 260_000);
+    assert.ok(Math.max(...takeAfter(1).slice(0, 20)) < 70_000);
+  });
+
   it("long calls take turns, and a flood of short ones starves none", () => {
     const pair = createPair({ padding: "none" });
     openCall(pair, [new Uint8Array(100_000)], { method: "/long/A" });

@@ -153,7 +153,7 @@ describe("key updates", () => {
   });
 
   it("happen by volume, both ways, while a large message is under way", () => {
-    const pair = createPair({ keyLimitBytes: 300_000 });
+    const pair = createPair({ keyLimitBytes: 600_000 });
     const big = new Uint8Array(2_000_000).fill(5);
     const seen = openCall(pair, [big]);
     pair.flush();
