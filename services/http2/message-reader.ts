@@ -151,5 +151,5 @@ export class MessageReader {
 const EMPTY = new Uint8Array(0);
 
 function compact(part: Uint8Array): Uint8Array {
-  return part.length >= VIEW_SHARE * part.buffer.byteLength ? part : Uint8Array.from(part);
+  return part.length >= VIEW_SHARE * part.buffer.byteLength ? part : new Uint8Array(part);
 }
