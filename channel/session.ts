@@ -114,10 +114,15 @@ export class Session implements BudgetHolder {
     return this.#state === "closed";
   }
 
+  /** Client: whether no call can be opened any more: GOAWAY came, or the session closes. */
+  get isDraining(): boolean {
+    if (this.#state !== "open") return true;
+    return this.#calls instanceof ClientCalls && this.#calls.isDraining;
+  }
+
   /** Client: whether a call may be opened: young, not draining, numbers left. */
   canOpen(nowMs: number): boolean {
-    if (this.#state !== "open" || !(this.#calls instanceof ClientCalls)) return false;
-    if (this.#calls.isDraining || this.#renewalIsDue) return false;
+    if (this.#role !== "client" || this.isDraining || this.#renewalIsDue) return false;
     return this.#calls.openCalls > 0
       ? nowMs < this.#lifetime.renewMs
       : this.#lifetime.isFresh(nowMs);
@@ -131,7 +136,7 @@ export class Session implements BudgetHolder {
    */
   open(options: OpenOptions, events: ClientCallEvents): ClientCall {
     if (!(this.#calls instanceof ClientCalls)) throw new TypeError("only a client opens calls");
-    if (this.#state !== "open" || this.#calls.isDraining) {
+    if (this.isDraining) {
       throw new ChannelError("draining", "the session takes no more calls");
     }
     const { method, metadata, encoding = "", authority = "" } = options;

@@ -16,8 +16,10 @@ export interface LiveCall {
 export interface ClientSession {
   readonly evidence: VerifiedEvidence | undefined;
   readonly openCalls: number;
+  /** Nothing can be opened any more: GOAWAY came, or it closes. */
+  readonly isDraining: boolean;
   canOpen(nowMs: number): boolean;
-  /** @throws ChannelError if `canOpen` is false. */
+  /** @throws ChannelError if it drains, RangeError if the metadata does not fit. */
   open(options: OpenOptions, events: ClientCallEvents): LiveCall;
   close(nowMs: number, graceMs: number): void;
   abort(): void;

@@ -11,6 +11,7 @@ import { status as Code } from "@grpc/grpc-js";
 import type { VerifiedEvidence } from "../../attestation/verified-evidence.ts";
 import type { CallEnd, ClientCallEvents, Outcome } from "../../channel/call-events.ts";
 import type { Entry, ResponseHeader } from "../../channel/call-message.ts";
+import { ChannelError } from "../../channel/errors.ts";
 import { backOffMs } from "./back-off.ts";
 import type { CallLedger } from "./call-ledger.ts";
 import type { LiveCall, LiveSession } from "./live-session.ts";
@@ -319,9 +320,14 @@ export class SealedCall implements ClientCallEvents, WaitingCall {
       this.onEnd({ kind: "local", code: Code.RESOURCE_EXHAUSTED, message, sealed: false });
       return;
     }
-    // It began to drain since it was picked; nothing was sealed.
-    this.#source.retire(live);
-    this.onEnd({ kind: "unsealed" });
+    if (error instanceof ChannelError) {
+      // It began to drain since it was picked; nothing was sealed.
+      this.#source.retire(live);
+      this.onEnd({ kind: "unsealed" });
+      return;
+    }
+    // On any other session it would be the same, for ever.
+    this.#finish(statusOfError(error, this.#outcome));
   }
 
   /** Whatever the application adds meanwhile, from a callback, is found here in its turn. */

@@ -282,10 +282,9 @@ export class SessionSource {
 
   /** Whether a session that is due to be replaced still takes calls. */
   #isYoung(live: LiveSession): boolean {
-    const ageMs = performance.now() - (this.#openedMs.get(live) ?? 0);
-    return (
-      ageMs < live.maxAgeMs * LAST_OPEN_SHARE && live.session.openCalls < live.maxConcurrentCalls
-    );
+    const { session, maxAgeMs, maxConcurrentCalls } = live;
+    if (session.isDraining || session.openCalls >= maxConcurrentCalls) return false;
+    return performance.now() - (this.#openedMs.get(live) ?? 0) < maxAgeMs * LAST_OPEN_SHARE;
   }
 
   #update(): void {

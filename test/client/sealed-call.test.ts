@@ -138,11 +138,25 @@ describe("a sealed call", () => {
     assert.equal(seen.status.outcome, "not-executed");
   });
 
+  it("ends, and leaves its session alone, when opening it fails as it should not", () => {
+    const { connector, seen, call } = setUp();
+    unary(call);
+    const session = connector.last.succeed((opened) => {
+      opened.open = () => {
+        throw new TypeError("cannot read what is no entry");
+      };
+    });
+    assert.equal(seen.status.code, Code.INTERNAL);
+    assert.equal(seen.status.outcome, "not-executed");
+    assert.equal(connector.attempts.length, 1);
+    assert.ok(!session.isClosing);
+  });
+
   it("goes elsewhere from a session that drains while it is opened", () => {
     const { connector, call } = setUp();
     unary(call);
     const first = connector.last.succeed((session) => {
-      session.isDraining = true;
+      session.hasGoneAway = true;
       session.canOpen = () => !session.isClosing;
     });
     assert.equal(connector.attempts.length, 2);
@@ -163,7 +177,7 @@ describe("a call that is sent again", () => {
       unary(call);
       const first = connector.last.succeed();
       const fake = whole(first);
-      first.isDraining = true;
+      first.hasGoneAway = true;
       fake.end(end);
       assert.equal(connector.attempts.length, 2);
       const second = connector.last.succeed();
@@ -233,7 +247,7 @@ describe("a call that is sent again", () => {
     for (let attempt = 1; attempt <= 3; attempt += 1) {
       assert.equal(connector.attempts.length, attempt);
       const session = connector.last.succeed();
-      session.isDraining = true;
+      session.hasGoneAway = true;
       whole(session).end({ kind: "goaway" });
     }
     assert.equal(connector.attempts.length, 3);
@@ -317,7 +331,7 @@ describe("a call that is sent again", () => {
     assert.equal(ledger.keptBytes, 256 * 1024);
     call.send(new Uint8Array(1), false);
     assert.equal(ledger.keptBytes, 0);
-    session.isDraining = true;
+    session.hasGoneAway = true;
     session.opened[0]?.end({ kind: "goaway" });
     assert.equal(seen.status.code, Code.UNAVAILABLE);
     assert.equal(seen.status.outcome, "not-executed");
@@ -329,7 +343,7 @@ describe("a call that is sent again", () => {
     unary(call);
     const session = connector.last.succeed();
     assert.equal(ledger.keptBytes, 16 * 1024 * 1024);
-    session.isDraining = true;
+    session.hasGoneAway = true;
     session.opened[0]?.end({ kind: "goaway" });
     assert.equal(seen.status.outcome, "not-executed");
   });
@@ -393,7 +407,7 @@ describe("what a call promises for each message", () => {
     call.send(bytes("one"), false, () => (taken += 1));
     const first = connector.last.succeed();
     assert.equal(taken, 1);
-    first.isDraining = true;
+    first.hasGoneAway = true;
     first.opened[0]?.end({ kind: "goaway" });
     const second = connector.last.succeed();
     assert.deepEqual(second.opened[0]?.messages, ["one"]);

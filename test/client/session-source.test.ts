@@ -311,11 +311,12 @@ describe("several sessions", () => {
 
 describe("the replacement of a session", () => {
   it("is made at GOAWAY, and old calls go on", () => {
-    const { connector, wait } = setUp();
+    const { connector, wait, state } = setUp();
     wait();
     const old = connector.last.succeed();
     old.drain();
     assert.equal(connector.attempts.length, 2);
+    assert.equal(state(), State.CONNECTING);
     const next = connector.last.succeed();
     assert.equal(wait().live, next);
     assert.equal(old.openCalls, 1);
@@ -334,6 +335,19 @@ describe("the replacement of a session", () => {
     const next = connector.last.succeed();
     assert.ok(old.isClosing);
     assert.equal(wait().live, next);
+  });
+
+  it("is waited for when GOAWAY comes to a session that is due to be replaced", () => {
+    const { connector, wait } = setUp();
+    wait();
+    const old = connector.last.succeed();
+    old.age();
+    assert.equal(wait().live, old);
+    old.hasGoneAway = true;
+    const call = wait();
+    assert.equal(call.live, undefined);
+    const next = connector.last.succeed();
+    assert.equal(call.live, next);
   });
 
   it("is tried again while the old one takes calls, even after failed attestation", () => {

@@ -81,10 +81,10 @@ export class FakeSession implements ClientSession, LiveSession {
   outerError: TransportError | undefined;
   takes = true;
   isFresh = true;
-  isDraining = false;
   isAborted = false;
   isClosing = false;
   isClosed = false;
+  hasGoneAway = false;
 
   constructor(observer: SessionObserver) {
     this.observer = observer;
@@ -98,12 +98,16 @@ export class FakeSession implements ClientSession, LiveSession {
     return this.calls.size;
   }
 
+  get isDraining(): boolean {
+    return this.hasGoneAway || this.isClosed || this.isClosing;
+  }
+
   canOpen(): boolean {
-    return this.isFresh && !this.isDraining && !this.isClosed && !this.isClosing;
+    return this.isFresh && !this.isDraining;
   }
 
   open(options: OpenOptions, events: ClientCallEvents): FakeCall {
-    if (this.isDraining || this.isClosed || this.isClosing) {
+    if (this.isDraining) {
       throw new ChannelError("draining", "the session takes no more calls");
     }
     const call = new FakeCall(this, options, events);
@@ -123,7 +127,7 @@ export class FakeSession implements ClientSession, LiveSession {
 
   /** GOAWAY. */
   drain(): void {
-    this.isDraining = true;
+    this.hasGoneAway = true;
     this.observer.onDraining();
   }
 
