@@ -13,18 +13,16 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import { status as Code } from "@grpc/grpc-js";
 
 import { serviceDefinition } from "../grpc/service-definition.ts";
 import type { MethodDefinition } from "../grpc/service-definition.ts";
 import { hostOf } from "./attested-channel.ts";
 import type { AttestedChannel } from "./attested-channel.ts";
 import { SingleReply, replies } from "./replies.ts";
+import { sendAll } from "./requests.ts";
+import type { Requests } from "./requests.ts";
 import { TypedCall } from "./typed-call.ts";
 import type { CallOptions, TypedMethod } from "./typed-call.ts";
-
-/** Request messages, which are asked for as fast as the enclave takes them. */
-export type Requests<Message> = AsyncIterable<Message> | Iterable<Message>;
 
 type ClientMethod<Method extends DescMethod> =
   Method extends DescMethodUnary<infer Input, infer Output>
@@ -121,24 +119,4 @@ function functionOf(method: TypedMethod, kind: DescMethod["methodKind"]): unknow
         });
   }
   return kind satisfies never;
-}
-
-/** Sends what `requests` yield, one at a time, until the call is over. */
-async function sendAll(
-  call: TypedCall,
-  method: TypedMethod,
-  requests: Requests<Request>,
-): Promise<void> {
-  try {
-    for await (const request of requests) {
-      if (call.isOver) return;
-      const bytes = method.serialize(request);
-      await new Promise<void>((resolve) => {
-        call.send(bytes, resolve);
-      });
-    }
-    call.halfClose();
-  } catch (error) {
-    call.cancel(Code.CANCELLED, "the requests failed", error);
-  }
 }

@@ -57,6 +57,8 @@ export interface TypedMethod {
 }
 
 export class TypedCall implements CallReceiver {
+  /** Called once, when it is over; for one that is over already, never. */
+  onOver: (() => void) | undefined;
   readonly #method: TypedMethod;
   readonly #options: CallOptions;
   readonly #receiver: ReplyReceiver<MessageShape<DescMessage>>;
@@ -189,6 +191,7 @@ export class TypedCall implements CallReceiver {
         ? undefined
         : new CallError(status, this.#cause === undefined ? undefined : { cause: this.#cause }),
     );
+    this.onOver?.();
   }
 
   #follow(signal: AbortSignal): void {

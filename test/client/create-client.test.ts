@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
-import { getEventListeners } from "node:events";
+import { EventEmitter, getEventListeners, once } from "node:events";
 import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -335,6 +335,55 @@ describe("a typed client-streaming call", () => {
       return ends(Code.CANCELLED, "unknown")(error);
     });
     while (seen.cancelled === 0) await sleep(5);
+  });
+
+  it("tells its requests that it is over while they wait", async () => {
+    const returned = new EventEmitter();
+    const silent = {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => new Promise<never>(() => {}),
+        return: async () => {
+          returned.emit("return");
+          return { done: true as const, value: undefined };
+        },
+      }),
+    };
+    const told = once(returned, "return");
+    const call = clientOf().collect(silent, { timeoutMs: 20 });
+    await assert.rejects(call, { code: Code.DEADLINE_EXCEEDED });
+    await told;
+  });
+
+  it("lets a generator of requests clean up, in its own asynchronous context", async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const cleaned = new EventEmitter();
+    const requests = (async function* () {
+      try {
+        for (;;) yield {};
+      } finally {
+        cleaned.emit("context", storage.getStore());
+      }
+    })();
+    const context = once(cleaned, "context");
+    const call = storage.run("mine", async () => clientOf().collect(requests, { timeoutMs: 20 }));
+    await assert.rejects(call, { code: Code.DEADLINE_EXCEEDED });
+    assert.deepEqual(await context, ["mine"]);
+  });
+
+  it("does not return what ended by itself", async () => {
+    let returns = 0;
+    const ended = {
+      [Symbol.iterator]: () => ({
+        next: () => ({ done: true as const, value: undefined }),
+        return: () => {
+          returns += 1;
+          return { done: true as const, value: undefined };
+        },
+      }),
+    };
+    assert.equal((await clientOf().collect(ended)).payload?.number, 0);
+    await sleep(0);
+    assert.equal(returns, 0);
   });
 
   it("asks for requests as fast as the enclave takes them", async () => {
