@@ -32,7 +32,7 @@ const systemFiles: Readonly<Record<string, string>> = {
 
 export interface ApplicationTree {
   readonly tree: FileTree;
-  /** Native addons whose libraries are not here, and what they lack: they will not load. */
+  /** Native addons whose libraries are not here, and what they lack, unless their package has one that loads. */
   readonly incompleteAddons: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -91,6 +91,7 @@ function addLibrariesOfAddons(
   libraries: Libraries,
 ): ReadonlyMap<string, readonly string[]> {
   const incomplete = new Map<string, readonly string[]>();
+  const packagesThatLoad = new Set<string>();
   for (const [path, entry] of tree.entries()) {
     if (entry.kind !== "file" || !/\.node$|\.so(\.[\d.]+)?$/.test(path)) continue;
     const inside = posix.relative(ROOT, path);
@@ -100,8 +101,15 @@ function addLibrariesOfAddons(
       (other) => tree.find(`${ROOT}${other}`) !== undefined,
     );
     if (missing.length > 0) incomplete.set(inside, missing);
+    else if (path.endsWith(".node")) packagesThatLoad.add(packageOf(inside));
   }
-  return incomplete;
+  // Packages bring builds for several systems, and need one.
+  return new Map([...incomplete].filter(([path]) => !packagesThatLoad.has(packageOf(path))));
+}
+
+/** The directory of the package that a file belongs to; the file itself for those of the application. */
+function packageOf(path: string): string {
+  return /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path;
 }
 
 function startCommand(

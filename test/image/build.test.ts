@@ -9,6 +9,7 @@ import {
   fakeArmKernel,
   fakeExecutable,
   fakeKernel,
+  fakeLibrary,
   fakeModule,
 } from "../support/fake-boot-files.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -164,11 +165,16 @@ describe("a built image", () => {
     copyFileSync(join(inputs, "node"), join(app, "good.node"));
     folder.write("addons/arm.node", fakeExecutable("aarch64"));
     folder.write("addons/text.node", "not an addon");
+    const builds = "addons/node_modules/@scope/prebuilt";
+    folder.write(`${builds}/glibc.node`, fakeLibrary([], ""));
+    folder.write(`${builds}/musl.node`, fakeLibrary(["libc.musl-x86_64.so.1"], ""));
+    folder.write("addons/node_modules/other/musl.node", fakeLibrary(["libc.musl-x86_64.so.1"], ""));
     const { incompleteAddons } = buildImage({ ...options, application: { directory: app } });
     assert.deepEqual(
       [...incompleteAddons],
       [
         ["app/arm.node", ["a file of x86_64"]],
+        ["app/node_modules/other/musl.node", ["libc.musl-x86_64.so.1"]],
         ["app/text.node", ["a file that is ELF"]],
       ],
     );
