@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, verify } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Client, credentials } from "@grpc/grpc-js";
@@ -70,6 +71,15 @@ describe("enclaves that boot", { skip, timeout: LIMIT_MS }, () => {
     const { status, stdout, stderr } = await attest(notary, policyFile("notary", notary.policy));
     assert.equal(status, 0, stderr);
     assert.deepEqual(measured(stdout), notaryImage.measurements);
+  });
+
+  it("runs what was measured", () => {
+    const { kernel, commandLine, ramdisks, measurements } = notaryImage;
+    const parts = [readFileSync(kernel), Buffer.from(commandLine), readFileSync(ramdisks)];
+    const digest = createHash("sha384").update(Buffer.concat(parts)).digest();
+    const pcr0 = createHash("sha384").update(Buffer.alloc(48)).update(digest).digest("hex");
+    assert.equal(pcr0, measurements.pcr0);
+    assert.ok(notary.console.includes(`Command line: ${commandLine} `));
   });
 
   it("stands beside a second enclave, which proves to be another image", async () => {
