@@ -1,4 +1,5 @@
 /** The enclave's evidence of itself, and its judgement of its callers' (docs/protocol.md §12). */
+import { AttestationError } from "../../attestation/errors.ts";
 import type { AttestationRequest, Attester } from "../../attestation/nsm/attester.ts";
 import { Nsm } from "../../attestation/nsm/nsm.ts";
 import type { Policy } from "../../attestation/policy.ts";
@@ -37,11 +38,29 @@ export class EvidenceSource {
     return new EvidenceSource(await openNsmDevice(), true, callers);
   }
 
-  async attest(request: AttestationRequest): Promise<Uint8Array> {
+  /**
+   * Evidence for one batch of hellos.
+   *
+   * @throws AttestationError `nsm-unavailable`, also when the attester does not answer in time: the
+   *   batches behind it would wait with it for ever.
+   */
+  async attest(request: AttestationRequest, timeoutMs: number): Promise<Uint8Array> {
     const askedMs = performance.now();
-    const evidence = await this.#attester.attest(request);
-    this.#clock?.set(evidence, askedMs);
-    return evidence;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        const message = `the attester did not answer within ${timeoutMs} ms`;
+        reject(new AttestationError("nsm-unavailable", message));
+      }, timeoutMs);
+      timer.unref();
+    });
+    try {
+      const evidence = await Promise.race([this.#attester.attest(request), late]);
+      this.#clock?.set(evidence, askedMs);
+      return evidence;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async close(): Promise<void> {

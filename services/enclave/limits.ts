@@ -9,7 +9,7 @@ export interface EnclaveLimits {
   readonly maxSessions: number;
   /** Handshakes between Hello and Finish. */
   readonly maxUnfinishedHandshakes: number;
-  /** From the start of a stream to its Finish. */
+  /** From the start of a stream to its Finish; half of it is for the evidence. */
   readonly handshakeTimeoutMs: number;
   /** What all sessions together keep for their calls. */
   readonly maxBufferedBytes: number;

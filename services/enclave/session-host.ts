@@ -62,7 +62,8 @@ export class SessionHost implements ConnectHost {
       backend: defaultBackend,
       suites,
       appInfo,
-      attest: (request) => evidence.attest(request),
+      // The other half of the time is the client's.
+      attest: (request) => evidence.attest(request, limits.handshakeTimeoutMs / 2),
       maxUnfinished: limits.maxUnfinishedHandshakes,
       ...(verifyCaller === undefined ? {} : { verifyCaller }),
     });

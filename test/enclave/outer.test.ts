@@ -266,6 +266,36 @@ describe("an enclave at its limits", () => {
     again.http2.close(8);
   });
 
+  it("is unavailable while its attester does not answer, and well again after", async () => {
+    const simulator = await Simulator.create();
+    let hangs = true;
+    const attester = {
+      attest: (asked: Parameters<Simulator["attest"]>[0]) =>
+        hangs ? new Promise<never>(() => {}) : simulator.attest(asked),
+      close: () => Promise.resolve(),
+    };
+    const warned: object[] = [];
+    const logger = { ...SILENT, warn: (facts: object) => void warned.push(facts) };
+    const enclave = await start({ attester, logger, limits: { handshakeTimeoutMs: 1000 } });
+    const client = await enclave.dial();
+    const [stuck, behind] = [client.stream(), client.stream()];
+    stuck.send(handshake(enclave).hello());
+    behind.send(handshake(enclave).hello());
+    assert.deepEqual(await stuck.ended, UNAVAILABLE);
+    assert.deepEqual(warned, [{ error: "AttestationError", code: "nsm-unavailable" }]);
+    await behind.ended;
+    hangs = false;
+    // The batch behind may still have to find out.
+    const again = async (): Promise<void> => {
+      const stream = client.stream();
+      stream.send(handshake(enclave).hello());
+      const reply = await stream.next().catch(() => undefined);
+      if (reply === undefined) return again();
+      stream.http2.close(8);
+    };
+    await again();
+  });
+
   it("answers a message before the hello's reply with the one error", async () => {
     const enclave = await start({ attester: await Simulator.create({ latencyMs: 100 }) });
     const stream = (await enclave.dial()).stream();
