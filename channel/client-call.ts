@@ -25,8 +25,10 @@ export interface OpenOptions {
 export interface ClientCallOwner {
   /** Numbers the call: its OPEN is being written. */
   number(call: ClientCall): number;
-  /** Nothing of the call is on the wire any more. */
+  /** Nothing of the call is on the wire any more; again, when it has ended. */
   over(call: ClientCall): void;
+  /** The call is over on the wire, and waits until the application has read what came. */
+  unread(call: ClientCall): void;
 }
 
 const GRPC_RESOURCE_EXHAUSTED = 8;
@@ -218,6 +220,7 @@ export class ClientCall implements Sender, InboxEvents {
     this.#owner.over(this);
     this.#status = status;
     this.#inbox.end();
+    if (!this.#isOver) this.#owner.unread(this);
     for (const taken of this.#outbox.drop()) taken();
   }
 
@@ -268,8 +271,9 @@ export class ClientCall implements Sender, InboxEvents {
     if (grant > 0) this.#host.control(frame.CREDIT, this.#id, [grant]);
   }
 
+  /** What the application queues is its own, and bounded for each call (§8.5). */
   #recharge(): void {
-    const held = this.#inbox.heldBytes + this.#outbox.queuedBytes;
+    const held = this.#inbox.heldBytes;
     if (held === this.#heldBytes) return;
     this.#host.charge(held - this.#heldBytes);
     this.#heldBytes = held;

@@ -14,6 +14,8 @@ export class ClientCalls implements CallTable, ClientCallOwner {
   readonly #onDraining: () => void;
   readonly #sealed = new Map<number, ClientCall>();
   readonly #unsealed = new Set<ClientCall>();
+  /** Those that ended with OK and keep messages which the application has not read. */
+  readonly #unread = new Set<ClientCall>();
   readonly #deadlines = new Deadlines();
   #lastId = 0;
   /** The highest id that got HEADERS, MESSAGE, END or REFUSED. */
@@ -88,7 +90,7 @@ export class ClientCalls implements CallTable, ClientCallOwner {
   }
 
   shed(): boolean {
-    return shedMost([...this.#unsealed, ...this.#sealed.values()]);
+    return shedMost([...this.#sealed.values(), ...this.#unread]);
   }
 
   number(call: ClientCall): number {
@@ -99,7 +101,11 @@ export class ClientCalls implements CallTable, ClientCallOwner {
   }
 
   over(call: ClientCall): void {
-    if (!this.#unsealed.delete(call)) this.#sealed.delete(call.id);
+    if (!this.#unsealed.delete(call) && !this.#sealed.delete(call.id)) this.#unread.delete(call);
+  }
+
+  unread(call: ClientCall): void {
+    this.#unread.add(call);
   }
 
   #drain(last: number): void {

@@ -4,6 +4,7 @@
  */
 import type { CallHost } from "./call-host.ts";
 import { ReceiveCredit, type Link } from "./credit.ts";
+import { Fifo } from "./fifo.ts";
 import { COMPRESSED, MESSAGE_COST, MORE, readU32 } from "./frame.ts";
 import { ALERT, Violation } from "./violation.ts";
 
@@ -31,6 +32,8 @@ interface Assembly {
 
 /** Room for the cost of a few more frames, so that small pieces do not need a grant each. */
 const PIECE_BYTES = 16_384;
+/** What an array takes beside its bytes and `MESSAGE_COST`, be it of one byte. */
+const ARRAY_BYTES = 224;
 /** The least that a sender can start a message with: its length, and one byte. */
 const START_BYTES = 5;
 
@@ -39,7 +42,7 @@ export class Inbox {
   readonly #credit: ReceiveCredit;
   readonly #maxMessageBytes: number;
   readonly #memory: CallHost["memory"];
-  #messages: Message[] = [];
+  #messages = new Fifo<Message>();
   #assembly: Assembly | undefined;
   #wanted = false;
   #delivering = false;
@@ -54,18 +57,11 @@ export class Inbox {
     this.#memory = host.memory;
   }
 
-  /** Whether the peer said that no message follows. */
-  get ended(): boolean {
-    return this.#ended;
-  }
-
-  get isEmpty(): boolean {
-    return this.#messages.length === 0;
-  }
-
-  /** The cost of what is kept for the application. */
+  /** What is kept for the application takes, small pieces and messages at their real size. */
   get heldBytes(): number {
-    return this.#drained ? 0 : this.#credit.heldBytes;
+    if (this.#drained) return 0;
+    const arrays = this.#messages.length + (this.#assembly?.pieces.length ?? 0);
+    return this.#credit.heldBytes + ARRAY_BYTES * arrays;
   }
 
   /**
@@ -107,7 +103,7 @@ export class Inbox {
 
   /** Forgets what is held; nothing is delivered any more. */
   drop(): void {
-    this.#messages = [];
+    this.#messages = new Fifo();
     this.#assembly = undefined;
     this.#wanted = false;
     this.#drained = true;

@@ -402,8 +402,13 @@ export class Session implements BudgetHolder {
     this.#established.exporterSecret.fill(0);
     if (this.#alert !== undefined || this.#endIsDue()) this.#events.onOutput();
     else this.#outbound.destroy();
-    this.#budget?.leave(this);
+    this.#leaveBudget();
     this.#events.onClosed(error);
+  }
+
+  /** What was received before the end, and is not read yet, still counts. */
+  #leaveBudget(): void {
+    if (this.#heldBytes === 0) this.#budget?.leave(this);
   }
 
   #takeAlert(code: AlertCode): Uint8Array | undefined {
@@ -460,6 +465,7 @@ export class Session implements BudgetHolder {
       charge: (bytes) => {
         this.#heldBytes += bytes;
         this.#budget?.charge(bytes);
+        if (this.#isClosed()) this.#leaveBudget();
       },
     };
   }

@@ -8,6 +8,7 @@ import type { ChannelInterface, ChannelOptions, Deadline } from "@grpc/grpc-js";
 import type { Policy, PolicyOptions } from "../../attestation/policy.ts";
 import { AttestationError } from "../../attestation/errors.ts";
 import { VerifiedEvidence } from "../../attestation/verified-evidence.ts";
+import { Budget } from "../../channel/budget.ts";
 import { AttestedCall } from "./call.ts";
 import type { ParentCall } from "./call-deadline.ts";
 import type { CallHost } from "./call-host.ts";
@@ -74,6 +75,7 @@ export class AttestedChannel implements ChannelInterface {
       backend,
       padding: checked.padding,
       maxReceiveMessageBytes: checked.maxReceiveMessageBytes,
+      budget: new Budget(checked.maxBufferedBytes),
       onConnected: () => outer.hold(ledger.isHeld),
       handshake: {
         backend,

@@ -27,6 +27,11 @@ export interface AttestedChannelOptions {
   readonly maxReceiveMessageBytes?: number;
   /** The longest message that is sent; -1: any. @default -1 */
   readonly maxSendMessageBytes?: number;
+  /**
+   * What is kept of answers that are not whole or that nobody reads, over all calls. Beyond it, the
+   * call that keeps most ends with RESOURCE_EXHAUSTED. @default 256 MiB
+   */
+  readonly maxBufferedBytes?: number;
   /** Credentials of every call; sealed, as all metadata. */
   readonly callCredentials?: CallCredentials;
   /**
@@ -69,6 +74,7 @@ export type CheckedOptions = Required<
 
 const MAX_SESSIONS = 64;
 const DEFAULT_MAX_RECEIVE_BYTES = 4 * 1024 * 1024;
+const DEFAULT_MAX_BUFFERED_BYTES = 256 * 1024 * 1024;
 
 const KEYS: ReadonlySet<string> = new Set<keyof AttestedChannelOptions>([
   "policy",
@@ -78,6 +84,7 @@ const KEYS: ReadonlySet<string> = new Set<keyof AttestedChannelOptions>([
   "padding",
   "maxReceiveMessageBytes",
   "maxSendMessageBytes",
+  "maxBufferedBytes",
   "callCredentials",
   "allowOuterMetadata",
   "channelOptions",
@@ -107,11 +114,13 @@ export function checkOptions(options: AttestedChannelOptions): CheckedOptions {
   const {
     maxReceiveMessageBytes = DEFAULT_MAX_RECEIVE_BYTES,
     maxSendMessageBytes = -1,
+    maxBufferedBytes = DEFAULT_MAX_BUFFERED_BYTES,
     allowOuterMetadata = [],
     services = [],
   } = options;
   requireInteger("maxReceiveMessageBytes", maxReceiveMessageBytes, -1);
   requireInteger("maxSendMessageBytes", maxSendMessageBytes, -1);
+  requireInteger("maxBufferedBytes", maxBufferedBytes, 1);
   const { credentials = insecureCredentials() } = options;
   if (!(credentials instanceof ChannelCredentials)) {
     throw new TypeError("credentials: expected grpc-js's channel credentials");
@@ -127,6 +136,7 @@ export function checkOptions(options: AttestedChannelOptions): CheckedOptions {
     padding,
     maxReceiveMessageBytes,
     maxSendMessageBytes,
+    maxBufferedBytes,
     callCredentials,
     allowOuterMetadata: allowOuterMetadata.map(outerKey),
     channelOptions: options.channelOptions ?? {},

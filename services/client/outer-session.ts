@@ -5,6 +5,7 @@
  */
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 
+import type { Budget } from "../../channel/budget.ts";
 import { ClientHandshake } from "../../channel/client-handshake.ts";
 import type { ClientHandshakeOptions } from "../../channel/client-handshake.ts";
 import { ChannelError } from "../../channel/errors.ts";
@@ -27,6 +28,7 @@ export interface OuterSessionOptions {
   readonly handshake: ClientHandshakeOptions;
   readonly padding: Padding;
   readonly maxReceiveMessageBytes: number;
+  readonly budget: Budget;
   /** The first message of the stream came: the connection may have been made just now. */
   readonly onConnected: () => void;
 }
@@ -119,7 +121,7 @@ export class OuterSession implements PendingSession {
   }
 
   #receiveFinish(message: Uint8Array): void {
-    const { backend, padding, maxReceiveMessageBytes } = this.#options;
+    const { backend, padding, maxReceiveMessageBytes, budget } = this.#options;
     let session: Session;
     let live: LiveSession;
     try {
@@ -130,6 +132,7 @@ export class OuterSession implements PendingSession {
         established,
         padding,
         maxReceiveMessageBytes,
+        budget,
         nowMs: performance.now(),
         events: {
           onOutput: this.#driver.onOutput,

@@ -8,7 +8,10 @@ export interface SidecarLimits {
   readonly maxCallsPerConnection: number;
   /** The longest message that passes, either way. The ends have limits of their own. */
   readonly maxMessageBytes: number;
-  /** Bytes that are kept, over all calls, of messages that are not whole or that nobody reads. */
+  /**
+   * Bytes that are kept, over all calls, of messages that are not whole or that nobody reads: once
+   * for what the enclave sent, once for what is on its way from or to clients.
+   */
   readonly maxBufferedBytes: number;
 }
 

@@ -201,6 +201,7 @@ class RunningSidecar implements Sidecar {
     return {
       policy,
       maxReceiveMessageBytes: this.#limits.maxMessageBytes,
+      maxBufferedBytes: this.#limits.maxBufferedBytes,
       ...(credentials === undefined ? {} : { credentials }),
       ...(channelOptions === undefined ? {} : { channelOptions }),
       ...(sessions === undefined ? {} : { sessions }),

@@ -53,6 +53,58 @@ describe("the budget of an enclave", () => {
   });
 });
 
+describe("the budget of a client", () => {
+  /** Calls whose handlers answer, and nobody reads it. */
+  const answering = (maxBytes: number, calls: number) => {
+    const clientBudget = new Budget(maxBytes);
+    const pair = createPair({ clientBudget, clientCredit: 1_000_000 });
+    const opened = Array.from({ length: calls }, () => openCall(pair, [], { read: false }));
+    pair.flush();
+    for (const { call } of pair.served) call.start(true, 0);
+    return { clientBudget, pair, opened };
+  };
+
+  it("ends the call that keeps most, and no other", () => {
+    const { clientBudget, pair, opened } = answering(100_000, 3);
+    for (const [i, { call }] of pair.served.entries()) {
+      call.sendMessage(new Uint8Array(20_000 + 20_000 * i));
+    }
+    pair.flush();
+    assert.deepEqual(
+      opened.map(({ end }) => end?.kind),
+      [undefined, undefined, "local"],
+    );
+    assert.equal(pair.served[2]?.cancelled, "cancelled");
+    assert.ok(clientBudget.heldBytes <= 100_000);
+  });
+
+  it("ends calls that are over on the wire while nobody reads what they brought", () => {
+    const { clientBudget, pair, opened } = answering(100_000, 3);
+    for (const { call } of pair.served) {
+      call.sendMessage(new Uint8Array(40_000));
+      call.end({ code: 0, message: "", trailers: [] });
+    }
+    pair.flush();
+    assert.equal(opened.filter(({ end }) => end?.kind === "local").length, 1);
+    assert.ok(clientBudget.heldBytes <= 100_000);
+  });
+
+  it("counts what is left to read of a session that has ended, until it is read", () => {
+    const { clientBudget, pair, opened } = answering(100_000, 1);
+    pair.served[0]?.call.sendMessage(new Uint8Array(40_000));
+    pair.served[0]?.call.end({ code: 0, message: "", trailers: [] });
+    pair.flush();
+    pair.client.session.close(0, 0);
+    pair.flush();
+    assert.ok(pair.client.session.isClosed);
+    assert.ok(clientBudget.heldBytes > 40_000);
+    clientBudget.charge(80_000);
+    clientBudget.relieve();
+    assert.equal(opened[0]?.end?.kind, "local");
+    assert.equal(clientBudget.heldBytes, 80_000);
+  });
+});
+
 describe("a peer that reads nothing", () => {
   it("makes a sender of empty messages wait too", () => {
     const pair = createPair({ clientCredit: 1 });

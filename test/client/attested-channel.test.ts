@@ -115,6 +115,7 @@ describe("the options of a channel", () => {
     [{ padding: { bucket: 0 } }, /bucket/],
     [{ maxReceiveMessageBytes: -2 }, /maxReceiveMessageBytes/],
     [{ maxSendMessageBytes: Number.NaN }, /maxSendMessageBytes/],
+    [{ maxBufferedBytes: 0 }, /maxBufferedBytes/],
     [{ credentials: {} }, /credentials/],
     [{ callCredentials: {} }, /callCredentials/],
     [{ allowOuterMetadata: [1] }, /allowOuterMetadata/],

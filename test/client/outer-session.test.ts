@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, it, mock } from "node:test";
 
 import type { ClientDuplexStream } from "@grpc/grpc-js";
 
+import { Budget } from "../../channel/budget.ts";
 import { ChannelError } from "../../channel/errors.ts";
 import { HelloBatcher } from "../../channel/hello-batch.ts";
 import { nodeBackend } from "../../crypto/node.ts";
@@ -56,6 +57,7 @@ function setUp() {
       backend: nodeBackend,
       padding: "padme",
       maxReceiveMessageBytes: 1024,
+      budget: new Budget(1024 * 1024),
       onConnected: () => {
         told.connected += 1;
       },

@@ -22,6 +22,7 @@ export interface PairOptions {
   readonly padding?: Padding;
   readonly maxReceiveMessageBytes?: number;
   readonly budget?: Budget;
+  readonly clientBudget?: Budget;
   readonly backend?: CryptoBackend;
   readonly keyLimitBytes?: number;
   readonly keyLimitMs?: number;
@@ -112,7 +113,7 @@ export function createPair(options: PairOptions = {}): Pair {
       ...(options.maxReceiveMessageBytes === undefined
         ? {}
         : { maxReceiveMessageBytes: options.maxReceiveMessageBytes }),
-      ...(options.budget === undefined || isClient ? {} : { budget: options.budget }),
+      ...budgetOf(isClient ? options.clientBudget : options.budget),
       ...(options.keyLimitBytes === undefined ? {} : { keyLimitBytes: options.keyLimitBytes }),
       ...(options.keyLimitMs === undefined ? {} : { keyLimitMs: options.keyLimitMs }),
     };
@@ -169,6 +170,10 @@ export function createPair(options: PairOptions = {}): Pair {
     },
   };
   return pair;
+}
+
+function budgetOf(budget: Budget | undefined): { budget?: Budget } {
+  return budget === undefined ? {} : { budget };
 }
 
 /** The default handler: starts at once, reads all, answers nothing. */
