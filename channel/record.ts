@@ -75,8 +75,8 @@ export class Sealer {
 
   /** Seals `content` as one record; see `sealFilled`. */
   seal(type: RecordType, content: Uint8Array, headroom = 0): Uint8Array {
-    const plaintext = new Uint8Array(MAX_PLAINTEXT_BYTES);
-    plaintext.set(content.subarray(0, MAX_PLAINTEXT_BYTES));
+    const plaintext = new Uint8Array(paddedLength(this.#padding, content.length + 1));
+    plaintext.set(content);
     return this.sealFilled(type, plaintext, content.length, headroom);
   }
 
