@@ -1,7 +1,7 @@
 /** The kinds of load that contenders can be given. */
 import type { Setting } from "./contenders.ts";
 import type { Figure } from "./figures.ts";
-import type { HandshakesWork, StreamWork, UnaryWork } from "./work/work.ts";
+import type { HandshakesWork, StreamWork, UnaryWork } from "./traffic/work.ts";
 
 type Untimed<T> = Omit<T, "durationMs">;
 

@@ -2,7 +2,7 @@
 import { CONTENDERS } from "./contenders.ts";
 import type { Figure } from "./figures.ts";
 import type { IdleLoad, Load, MicroLoad, RoundsLoad, SlowReaderLoad } from "./load.ts";
-import type { StreamWork } from "./work/work.ts";
+import type { StreamWork } from "./traffic/work.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

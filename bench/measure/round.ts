@@ -3,8 +3,8 @@ import type { Sample } from "../figures.ts";
 import type { RoundsLoad } from "../load.ts";
 import type { Program } from "../program.ts";
 import type { RunningContender, Side } from "../running-contender.ts";
-import { pause } from "../work/pause.ts";
-import type { Done, Work } from "../work/work.ts";
+import { pause } from "../traffic/pause.ts";
+import type { Done, Work } from "../traffic/work.ts";
 
 /** What a round may take beyond its time. */
 const PATIENCE_MS = 60_000;

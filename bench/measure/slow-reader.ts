@@ -5,7 +5,7 @@
 import type { Sample } from "../figures.ts";
 import type { SlowReaderLoad } from "../load.ts";
 import type { PerSide, RunningContender } from "../running-contender.ts";
-import { pause } from "../work/pause.ts";
+import { pause } from "../traffic/pause.ts";
 import { runWork } from "./round.ts";
 
 const MESSAGE_BYTES = 1024 * 1024;

@@ -1,11 +1,11 @@
 /** The client of a contender: runs the work that it is sent, any number of pieces at a time. */
 import type { Client } from "@grpc/grpc-js";
-import { runHandshakes } from "../work/handshakes.ts";
-import { runStream } from "../work/stream.ts";
-import { runUnary } from "../work/unary.ts";
-import { ehbpCaller, grpcCaller, type UnaryCaller } from "../work/unary-caller.ts";
-import { runUnread } from "../work/unread.ts";
-import type { Done, Work } from "../work/work.ts";
+import { runHandshakes } from "../traffic/handshakes.ts";
+import { runStream } from "../traffic/stream.ts";
+import { runUnary } from "../traffic/unary.ts";
+import { ehbpCaller, grpcCaller, type UnaryCaller } from "../traffic/unary-caller.ts";
+import { runUnread } from "../traffic/unread.ts";
+import type { Done, Work } from "../traffic/work.ts";
 import { runChild } from "./child.ts";
 import { type Connection, connectOnce } from "./connect-once.ts";
 import { type ClientOptions, createClient } from "./create-client.ts";
