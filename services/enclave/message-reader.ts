@@ -1,9 +1,9 @@
 /** Cuts gRPC's length-prefixed messages out of HTTP/2 data, which may split them at any byte. */
 import { ChannelError } from "../../channel/errors.ts";
+import { MessageParts } from "../../channel/message-parts.ts";
 import { MAX_OUTER_MESSAGE_BYTES } from "../../channel/outer-message.ts";
 
 const PREFIX_BYTES = 5;
-const MAX_PARTS = 64;
 /** Where a message in parts is joined. One for all readers: it is taken in the same step. */
 const joined = new Uint8Array(MAX_OUTER_MESSAGE_BYTES);
 
@@ -13,7 +13,7 @@ export class MessageReader {
   maxBytes: number;
   readonly #prefix = new Uint8Array(PREFIX_BYTES);
   #prefixBytes = 0;
-  #parts: Uint8Array[] = [];
+  readonly #parts = new MessageParts();
   #missingBytes = 0;
 
   constructor(maxBytes: number) {
@@ -37,7 +37,7 @@ export class MessageReader {
       at += part.length;
       this.#missingBytes -= part.length;
       if (this.#missingBytes > 0) {
-        this.#keep(part);
+        this.#parts.add(part, this.#missingBytes);
       } else if (this.#parts.length === 0) {
         take(part);
       } else {
@@ -47,19 +47,10 @@ export class MessageReader {
   }
 
   #join(last: Uint8Array): Uint8Array {
-    let length = 0;
-    for (const part of [...this.#parts, last]) {
-      joined.set(part, length);
-      length += part.length;
-    }
-    this.#parts = [];
-    return joined.subarray(0, length);
-  }
-
-  /** A part costs more than its bytes, and a hostile peer may send each byte by itself. */
-  #keep(part: Uint8Array): void {
-    this.#parts.push(part);
-    if (this.#parts.length >= MAX_PARTS) this.#parts = [Buffer.concat(this.#parts)];
+    const { length } = this.#parts;
+    this.#parts.moveTo(joined);
+    joined.set(last, length);
+    return joined.subarray(0, length + last.length);
   }
 
   #readPrefix(chunk: Uint8Array, start: number): number {

@@ -6,6 +6,7 @@ import type { Readable } from "node:stream";
 
 import { status as Code } from "@grpc/grpc-js";
 
+import { MessageParts } from "../../channel/message-parts.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 
 /** Who gets the messages, in order. */
@@ -17,7 +18,6 @@ export interface MessageSink {
 }
 
 const PREFIX_BYTES = 5;
-const MAX_PARTS = 64;
 /** A view of less than this part of what its chunk keeps in memory is copied. */
 const VIEW_SHARE = 0.5;
 
@@ -29,8 +29,7 @@ export class MessageReader {
   #prefix: Uint8Array | undefined;
   #prefixBytes = 0;
   #isCompressed = false;
-  #parts: Uint8Array[] | undefined;
-  #partBytes = 0;
+  readonly #parts = new MessageParts();
   #missingBytes = 0;
   /** Messages for which the sink had no room yet. */
   #untaken = 0;
@@ -68,9 +67,8 @@ export class MessageReader {
   /** The stream is over: forgets a message that is not whole. */
   drop(): void {
     this.#isBroken = true;
-    this.#budget.release(this.#partBytes);
-    this.#partBytes = 0;
-    this.#parts = undefined;
+    this.#budget.release(this.#parts.length);
+    this.#parts.clear();
   }
 
   #readPrefix(chunk: Uint8Array, start: number): number {
@@ -115,20 +113,21 @@ export class MessageReader {
         this.#break(Code.RESOURCE_EXHAUSTED, "the buffers for messages are full");
         return chunk.length;
       }
-      this.#parts ??= [];
-      this.#parts.push(part);
-      // A part costs more than its bytes, and each byte may come by itself.
-      if (this.#parts.length >= MAX_PARTS) this.#parts = [Buffer.concat(this.#parts)];
-      this.#partBytes += part.length;
+      this.#parts.add(part, this.#missingBytes);
     } else {
-      const message =
-        this.#parts === undefined ? compact(part) : Buffer.concat([...this.#parts, part]);
-      this.#budget.release(this.#partBytes);
-      this.#partBytes = 0;
-      this.#parts = undefined;
+      const message = this.#parts.length === 0 ? compact(part) : this.#join(part);
       this.#hand(message, this.#isCompressed);
     }
     return start + part.length;
+  }
+
+  #join(last: Uint8Array): Uint8Array {
+    const { length } = this.#parts;
+    const message = new Uint8Array(length + last.length);
+    this.#parts.moveTo(message);
+    message.set(last, length);
+    this.#budget.release(length);
+    return message;
   }
 
   #hand(message: Uint8Array, compressed: boolean): void {

@@ -5,6 +5,7 @@ import fc from "fast-check";
 
 import { ChannelError } from "../../channel/errors.ts";
 import { MessageReader } from "../../services/enclave/message-reader.ts";
+import { copiedBytes } from "../support/copied-bytes.ts";
 
 const RUNS = { numRuns: Number(process.env["FUZZ_RUNS"] ?? 100) };
 
@@ -51,6 +52,18 @@ describe("the reader of outer messages", () => {
     const message = Uint8Array.from({ length: 500 }, (_, i) => i % 251);
     const chunks = Array.from(framed(message), (byte) => Uint8Array.of(byte));
     assert.deepEqual(read(chunks), [Buffer.from(message)]);
+  });
+
+  it("copies a byte of a message twice at most, also when each comes by itself", (context) => {
+    const bytes = framed(new Uint8Array(100_000));
+    const reader = new MessageReader(bytes.length);
+    let messages = 0;
+    const copied = copiedBytes(context);
+    for (let at = 0; at < bytes.length; at++) {
+      reader.read(bytes.subarray(at, at + 1), () => (messages += 1));
+    }
+    assert.equal(messages, 1);
+    assert.ok(copied() <= 2 * bytes.length, `${copied()} for ${bytes.length}`);
   });
 
   it("gives a message that lies in one chunk as a view of it", () => {

@@ -5,6 +5,7 @@ import { status as Code } from "@grpc/grpc-js";
 import fc from "fast-check";
 import { ByteBudget } from "../../services/http2/byte-budget.ts";
 import { MessageReader } from "../../services/http2/message-reader.ts";
+import { copiedBytes } from "../support/copied-bytes.ts";
 import { framed } from "../support/framed.ts";
 
 const RUNS = { numRuns: Number(process.env["FUZZ_RUNS"] ?? 100) };
@@ -45,6 +46,19 @@ describe("MessageReader", () => {
     const hex = Buffer.from(bytes).toString("hex");
     assert.deepEqual([messages, broken], [[{ hex, compressed: true }], []]);
     assert.ok(budget.hold(500), "what the message held was released");
+  });
+
+  it("copies a byte of a message twice at most, also when each comes by itself", (context) => {
+    const bytes = framed(new Uint8Array(100_000), false);
+    const { reader, messages } = reading();
+    const copied = copiedBytes(context);
+    // The last byte hands the message on, which the test's sink copies.
+    for (let at = 0; at < bytes.length - 1; at++) reader.read(bytes.subarray(at, at + 1));
+    const before = copied();
+    assert.ok(before <= bytes.length, `${before} for ${bytes.length}`);
+    reader.read(bytes.subarray(bytes.length - 1));
+    assert.equal(messages.length, 1);
+    assert.ok(copied() - before <= 2 * bytes.length, `${copied() - before} for ${bytes.length}`);
   });
 
   it("reads the same messages wherever the bytes are split", () => {
