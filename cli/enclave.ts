@@ -16,6 +16,7 @@ interface Flags {
   readonly callers?: string;
   readonly maxMessageBytes?: number;
   readonly vsockPeer?: readonly number[];
+  readonly vsockBuffer?: number;
   readonly logLevel: string;
 }
 
@@ -34,6 +35,10 @@ Examples:
   # on any machine, for development: clients need the policy that it writes
   sealrpc enclave --listen unix:/tmp/enclave.sock --upstream unix:/tmp/app.sock \\
     --attester simulator --write-policy policy.json
+
+On vsock: addresses the kernel takes in 28 KiB ahead, since several kernels lose or corrupt packets
+above 32 KiB. If large messages stall, the device may report only later what it took: raise
+--vsock-buffer at both ends, to 262144 for instance.
 
 SIGTERM or SIGINT drains for up to 30 s and exits with 0; a second one exits with 1.`;
 
@@ -59,6 +64,11 @@ export function enclaveCommand(): Command {
       "--vsock-peer <cid>",
       "who may connect to a vsock: address, once for each; 3 is the parent (default: all)",
       cids,
+    )
+    .option(
+      "--vsock-buffer <bytes>",
+      "what the kernel takes in ahead on vsock: addresses; see below (default: 28672)",
+      count,
     )
     .addOption(logLevelOption())
     .addHelpText("after", EXAMPLES)
@@ -86,6 +96,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
     ...(callers === undefined ? {} : { callers }),
     maxMessageBytes: flags.maxMessageBytes,
     vsockPeers: flags.vsockPeer,
+    vsockBufferBytes: flags.vsockBuffer,
     logger,
     signal: stop.signal,
   });

@@ -16,6 +16,7 @@ interface Flags {
   readonly maxConnectionsPerAddress: number;
   readonly maxSessionsPerSecond: number;
   readonly window: number;
+  readonly vsockBuffer?: number;
   readonly logLevel: string;
 }
 
@@ -32,6 +33,10 @@ Examples:
   # only clients with a certificate of this authority
   sealrpc proxy --listen 0.0.0.0:8443 --enclave vsock:16:5000 \\
     --tls-cert cert.pem --tls-key key.pem --client-ca clients.pem
+
+On vsock: addresses the kernel takes in 28 KiB ahead, since several kernels lose or corrupt packets
+above 32 KiB. If large messages stall, the device may report only later what it took: raise
+--vsock-buffer at both ends, to 262144 for instance.
 
 SIGTERM or SIGINT drains for up to 30 s and exits with 0; a second one exits with 1.`;
 
@@ -70,6 +75,11 @@ export function proxyCommand(): Command {
       count,
       8 * 1024 * 1024,
     )
+    .option(
+      "--vsock-buffer <bytes>",
+      "what the kernel takes in ahead on vsock: addresses; see below (default: 28672)",
+      count,
+    )
     .addOption(logLevelOption())
     .addHelpText("after", EXAMPLES)
     .action(async (flags: Flags, command: Command) => {
@@ -95,6 +105,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
     listen: flags.listen,
     logger,
     tls: readTls(flags),
+    vsockBufferBytes: flags.vsockBuffer,
     windowBytes: flags.window,
   });
   logger.info(

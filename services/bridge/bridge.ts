@@ -14,7 +14,14 @@ import { Upstream } from "./upstream.ts";
 /** What a bridge is made of. */
 export interface BridgeOptions extends Pick<
   EnclaveServerOptions,
-  "attester" | "callers" | "limits" | "padding" | "suites" | "appInfo" | "vsockPeers"
+  | "attester"
+  | "callers"
+  | "limits"
+  | "padding"
+  | "suites"
+  | "appInfo"
+  | "vsockPeers"
+  | "vsockBufferBytes"
 > {
   /** Where the host connects. */
   readonly listen: string;
@@ -104,9 +111,10 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
 }
 
 function serverOptions(options: BridgeOptions): EnclaveServerOptions {
-  const { attester, callers, limits, padding, suites, appInfo, vsockPeers } = options;
+  const { attester, callers, limits, padding, suites, appInfo } = options;
   return {
-    vsockPeers,
+    vsockPeers: options.vsockPeers,
+    vsockBufferBytes: options.vsockBufferBytes,
     ...(attester === undefined ? {} : { attester }),
     ...(callers === undefined ? {} : { callers }),
     ...(limits === undefined ? {} : { limits }),

@@ -24,6 +24,12 @@ export interface EnclaveServerOptions {
    * for hostile all the same. @default all
    */
   readonly vsockPeers?: readonly number[] | undefined;
+  /**
+   * Bytes that the kernel takes in ahead on `vsock:` addresses, which bounds the host's packets.
+   *
+   * @default 28,672, since several kernels lose or corrupt packets above 32 KiB
+   */
+  readonly vsockBufferBytes?: number | undefined;
   /** Cipher suites that clients may choose from. @default all */
   readonly suites?: readonly SuiteId[];
   /** Bytes of the application that every client sees attested; up to about 4000. */

@@ -16,7 +16,12 @@ import { Dispatcher } from "./dispatcher.ts";
 import { EvidenceSource } from "./evidence-source.ts";
 import type { Handlers } from "./handlers.ts";
 import { Health } from "./health.ts";
-import { completeLimits, requireMessageLimit, requirePeers } from "./limits.ts";
+import {
+  completeLimits,
+  requireMessageLimit,
+  requirePeers,
+  requirePositiveInteger,
+} from "./limits.ts";
 import type { EnclaveLimits } from "./limits.ts";
 import { factsOf, stderrLogger } from "./logger.ts";
 import type { EnclaveServerOptions } from "./options.ts";
@@ -48,7 +53,7 @@ export class EnclaveServer {
   #closing: Promise<void> | undefined;
 
   /**
-   * @throws RangeError for limits, padding or peers that cannot be; TypeError or RangeError for a policy
+   * @throws RangeError for limits, padding, peers or a buffer that cannot be; TypeError or RangeError for a policy
    *   for callers that cannot be meant.
    */
   constructor(options: EnclaveServerOptions = {}) {
@@ -59,6 +64,7 @@ export class EnclaveServer {
     requireMessageLimit("maxReceiveMessageBytes", maxReceiveMessageBytes);
     requireMessageLimit("maxSendMessageBytes", maxSendMessageBytes);
     requirePeers(options.vsockPeers);
+    requirePositiveInteger("vsockBufferBytes", options.vsockBufferBytes ?? 1);
     // Refuses a bucket that cannot be.
     paddedLength(options.padding ?? "none", 1);
     if (callers !== undefined) this.#callers = Policy.is(callers) ? callers : Policy.from(callers);
@@ -106,8 +112,8 @@ export class EnclaveServer {
       throw error;
     }
     this.#requireOpen();
-    const { vsockPeers } = this.#options;
-    const listener = await listen(parsed, running.outer.accept, { vsockPeers });
+    const { vsockPeers, vsockBufferBytes } = this.#options;
+    const listener = await listen(parsed, running.outer.accept, { vsockPeers, vsockBufferBytes });
     this.#listeners.push(listener);
     if (this.#closing !== undefined) await listener.close();
     return formatAddress(listener.address);

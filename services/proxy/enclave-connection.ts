@@ -30,6 +30,7 @@ export interface EnclaveTarget {
   readonly address: Address;
   /** Milliseconds until an attempt, with HTTP/2's greeting, fails. */
   readonly dialTimeoutMs: number;
+  readonly vsockBufferBytes?: number | undefined;
   /**
    * The way holds fewer bytes than {@link ENCLAVE_WINDOW_BYTES}, as vsock's buffers do. Early
    * acknowledgement then keeps the two ends from waiting for each other, at a price in CPU.
@@ -64,12 +65,12 @@ export class EnclaveConnection {
    * @throws TransportError `unreachable`, `timeout`, `closed`.
    */
   static async open(
-    { address, dialTimeoutMs, smallBuffers }: EnclaveTarget,
+    { address, dialTimeoutMs, vsockBufferBytes, smallBuffers }: EnclaveTarget,
     signal: AbortSignal,
     onGone: (connection: EnclaveConnection) => void,
   ): Promise<EnclaveConnection> {
     const startMs = performance.now();
-    const socket = await dial(address, { timeoutMs: dialTimeoutMs, signal });
+    const socket = await dial(address, { timeoutMs: dialTimeoutMs, signal, vsockBufferBytes });
     const session = startSession(socket, smallBuffers);
     const leftMs = Math.max(1, dialTimeoutMs - (performance.now() - startMs));
     try {

@@ -32,6 +32,11 @@ export interface ProxyOptions {
   readonly limits?: Partial<ProxyLimits> | undefined;
   /** Whether the way to the enclave holds less than 128 KiB; true for vsock unless set. */
   readonly smallEnclaveBuffers?: boolean | undefined;
+  /**
+   * Bytes that the kernel takes in ahead on `vsock:` addresses, which bounds the enclave's packets;
+   * 28,672 by default, since several kernels lose or corrupt packets above 32 KiB.
+   */
+  readonly vsockBufferBytes?: number | undefined;
   /** Milliseconds until an attempt to reach the enclave fails; 10,000 by default. */
   readonly dialTimeoutMs?: number | undefined;
   /** Milliseconds between PINGs to the enclave; 15,000 by default. */
@@ -84,7 +89,7 @@ const FAREWELL_MS = 250;
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const proxy = new RunningProxy(options);
   try {
-    await proxy.listen(addressOf(options.listen));
+    await proxy.listen(addressOf(options.listen), options.vsockBufferBytes);
   } catch (error) {
     await proxy.close(0);
     throw error;
@@ -106,10 +111,11 @@ class RunningProxy implements Proxy {
     const limits = completeLimits(options.limits);
     const { windowBytes = DEFAULT_WINDOW_BYTES, logger = silentLogger } = options;
     const { dialTimeoutMs = DEFAULT_DIAL_TIMEOUT_MS } = options;
-    const { pingIntervalMs = DEFAULT_PING_INTERVAL_MS } = options;
+    const { pingIntervalMs = DEFAULT_PING_INTERVAL_MS, vsockBufferBytes } = options;
     for (const [name, value] of Object.entries({ windowBytes, dialTimeoutMs, pingIntervalMs })) {
       requirePositiveInteger(name, value);
     }
+    requirePositiveInteger("vsockBufferBytes", vsockBufferBytes ?? 1);
     if (windowBytes > MAX_WINDOW_BYTES) {
       throw new RangeError(`windowBytes is ${windowBytes}, expected at most ${MAX_WINDOW_BYTES}`);
     }
@@ -135,6 +141,7 @@ class RunningProxy implements Proxy {
         },
         pingIntervalMs,
         smallBuffers: options.smallEnclaveBuffers ?? address.kind === "vsock",
+        vsockBufferBytes,
       }),
       windowBytes,
     };
@@ -155,8 +162,9 @@ class RunningProxy implements Proxy {
     };
   }
 
-  async listen(address: Address): Promise<void> {
+  async listen(address: Address, vsockBufferBytes: number | undefined): Promise<void> {
     this.#listener = await listen(address, (socket) => this.#door.admit(socket), {
+      vsockBufferBytes,
       onAcceptError: (error) =>
         this.#context.logger.warn({ reason: error.message }, "cannot accept a connection"),
     });

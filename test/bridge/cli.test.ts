@@ -84,6 +84,7 @@ describe("sealrpc enclave", { timeout: 60_000 }, () => {
     ["an attester that is none", ["--attester", "tpm"], /nsm, simulator/],
     ["an address that is none", [...simulated, "--listen", "x"], /is not an address/],
     ["a peer that is none", [...simulated, "--vsock-peer", "parent"], /Expected a CID/],
+    ["a buffer of nothing", [...simulated, "--vsock-buffer", "0"], /positive integer/],
   ] as const) {
     it(`exits with 2 for ${what}`, async () => {
       const { status, stderr } = await runProgram("cli/main.js", "enclave", ...flags, ...changed);

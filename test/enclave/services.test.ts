@@ -136,6 +136,7 @@ describe("the options of a server", () => {
     assert.throws(of({ limits: { maxSesions: 1 } }), RangeError);
     assert.throws(of({ vsockPeers: [] }), RangeError);
     assert.throws(of({ vsockPeers: [3, -1] }), RangeError);
+    assert.throws(of({ vsockBufferBytes: 0 }), RangeError);
     assert.throws(of({ limits: { maxAgeMs: 4 * 3_600_000 } }), RangeError);
     assert.throws(of({ maxReceiveMessageBytes: -2 }), RangeError);
     assert.throws(of({ maxSendMessageBytes: 0.5 }), RangeError);

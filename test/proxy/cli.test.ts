@@ -106,6 +106,11 @@ describe("sealrpc proxy", () => {
       ["--listen", "127.0.0.1:0", "--enclave", "vsock:3:1", "--window", "8MiB"],
       /positive integer/,
     ],
+    [
+      "a buffer of nothing",
+      ["--listen", "127.0.0.1:0", "--enclave", "vsock:3:1", "--vsock-buffer", "0"],
+      /positive integer/,
+    ],
   ] as const) {
     it(`exits with 2 for ${what}`, () => {
       const { status, stderr } = refused(...flags);

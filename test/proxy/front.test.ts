@@ -195,6 +195,7 @@ describe("a limit", () => {
       await assert.rejects(start({ limits: { maxConnections } }), { name: "RangeError" });
     }
     await assert.rejects(start({ windowBytes: 2 ** 31 }), { name: "RangeError" });
+    await assert.rejects(start({ vsockBufferBytes: 0 }), { name: "RangeError" });
     await assert.rejects(start({ enclave: "nowhere" }), { name: "TypeError" });
   });
 });
