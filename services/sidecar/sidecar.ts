@@ -147,7 +147,9 @@ class RunningSidecar implements Sidecar {
     this.#server = createHttp2Server(this.#limits, options.tls);
     this.#server.on("session", (session: ServerHttp2Session) => this.#enter(session));
     this.#server.on("stream", this.#accept);
-    this.#server.on("sessionError", () => {});
+    this.#server.on("tlsClientError", ({ message }: Error, { remoteAddress }: Socket) =>
+      this.#logger.debug({ peer: remoteAddress, reason: message }, "TLS refused"),
+    );
     const channel = new AttestedChannel(options.target, this.#channelOptions());
     this.#health = new Health(channel);
     this.#context = {
@@ -211,6 +213,8 @@ class RunningSidecar implements Sidecar {
   #admit(socket: Socket): void {
     socket.on("error", () => {});
     if (this.#closing !== undefined || this.#sockets.size >= this.#limits.maxConnections) {
+      const reason = this.#closing === undefined ? "too many connections" : "draining";
+      this.#logger.debug({ peer: socket.remoteAddress, reason }, "connection refused");
       socket.destroy();
       return;
     }
@@ -221,7 +225,10 @@ class RunningSidecar implements Sidecar {
 
   #enter(session: ServerHttp2Session): void {
     this.#sessions.add(session);
-    session.on("error", () => {});
+    const peer = session.socket.remoteAddress;
+    session.on("error", ({ message }: Error) =>
+      this.#logger.debug({ peer, reason: message }, "a client's connection failed"),
+    );
     session.once("close", () => {
       this.#sessions.delete(session);
       this.#onChange();

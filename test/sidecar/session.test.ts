@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { connect as connectHttp2, type IncomingHttpHeaders } from "node:http2";
 import { tmpdir } from "node:os";
@@ -12,6 +13,7 @@ import { Forwarder } from "../support/forwarder.ts";
 import { framed } from "../support/framed.ts";
 import { type PlainAnswer, PlainClient, statusOf, valuesOf } from "../support/plain-client.ts";
 import { RawEnclave } from "../support/raw-enclave.ts";
+import { RecordedLog } from "../support/recorded-log.ts";
 import { noOpenssl, selfSigned } from "../support/self-signed.ts";
 
 const LISTEN = "127.0.0.1:0";
@@ -220,13 +222,48 @@ describe("where and how a sidecar listens", { timeout: 30_000 }, () => {
     await large.stop();
   });
 
+  it("logs once why it lost a client's connection, and nothing of what came on it", async () => {
+    const log = new RecordedLog();
+    const sidecar = await start({ logger: log });
+    const [host = "", port] = sidecar.address.split(":");
+    const socket = connect({ host, port: Number(port) });
+    socket.on("error", () => {});
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.resume().write("GET /secret HTTP/1.1\r\nauthorization: secret\r\n\r\n".repeat(9));
+    await closed;
+    await sidecar.close(0);
+    assert.deepEqual(
+      log.lines.map(({ level, sentence, facts }) => [level, sentence, facts["peer"]]),
+      [["debug", "a client's connection failed", "127.0.0.1"]],
+    );
+    assert.match(String(log.lines[0]?.facts["reason"]), /magic|protocol/i);
+    assert.doesNotMatch(JSON.stringify(log.lines), /secret/);
+  });
+
+  it("logs a TLS handshake that fails", { skip: noOpenssl }, async () => {
+    const log = new RecordedLog();
+    const sidecar = await start({ tls: selfSigned("localhost"), logger: log });
+    const [host = "", port] = sidecar.address.split(":");
+    // Trusts no authority that the sidecar could show.
+    const socket = connectTls({ host, port: Number(port), ALPNProtocols: ["h2"] });
+    socket.on("error", () => {});
+    await log.line();
+    await sidecar.close(0);
+    assert.deepEqual(
+      log.lines.map(({ level, sentence }) => [level, sentence]),
+      [["debug", "TLS refused"]],
+    );
+  });
+
   it("takes no connection beyond its limit", async () => {
-    const sidecar = await start({ limits: { maxConnections: 1 } });
+    const log = new RecordedLog();
+    const sidecar = await start({ limits: { maxConnections: 1 }, logger: log });
     const client = await PlainClient.connect(sidecar.address);
     const [host = "", port] = sidecar.address.split(":");
     const session = connectHttp2(`http://${host}:${port}`);
     session.on("error", () => {});
     await new Promise((resolve) => session.on("close", resolve));
+    assert.equal(log.lines[0]?.facts["reason"], "too many connections");
     client.close();
     await sidecar.close(0);
   });
