@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "node:test";
+import { afterEach, describe, it, type TestContext } from "node:test";
 import * as grpc from "@grpc/grpc-js";
+import { EnclavePool } from "../../services/proxy/enclave-pool.ts";
 import { startProxy, type Proxy, type ProxyOptions } from "../../services/proxy/index.ts";
+import { silentLogger } from "../../services/proxy/logger.ts";
+import { parseAddress } from "../../transport/address.ts";
 import { ConnectClient, outcome } from "../support/connect-service.ts";
 import { eventually, type Http2Enclave, startHttp2Enclave } from "../support/http2-enclave.ts";
 
@@ -103,6 +106,47 @@ describe("when the enclave is away", () => {
       await eventually(() => proxy.load.forwardedStreams === 0);
       await eventually(() => proxy.load.enclaveConnections === 1);
     }
+  });
+});
+
+describe("an enclave that stays away", () => {
+  /** How long a pool waits before each of `count` further attempts; none of it passes. */
+  async function waitsOf(context: TestContext, count: number, random: number): Promise<number[]> {
+    const waits: number[] = [];
+    const dialTimeoutMs = 60_000;
+    const { setTimeout: start } = globalThis;
+    let enough: () => void = () => {};
+    const isEnough = new Promise<void>((resolve) => {
+      enough = resolve;
+    });
+    context.mock.method(Math, "random", () => random);
+    context.mock.method(globalThis, "setTimeout", (callback: () => void, waitMs: number) => {
+      if (waitMs === dialTimeoutMs) return start(callback, waitMs);
+      if (waits.push(waitMs) === count) enough();
+      return start(callback, 0);
+    });
+    const pool = new EnclavePool({
+      address: parseAddress("unix:/nowhere/enclave.sock"),
+      dialTimeoutMs,
+      logger: silentLogger,
+      maxEnclaveConnections: 1,
+      onChange: () => {},
+      pingIntervalMs: 10_000,
+      smallBuffers: false,
+    });
+    await isEnough;
+    pool.close();
+    return waits;
+  }
+
+  it("is dialed again after waits that double, up to 5 s", async (context) => {
+    const waits = await waitsOf(context, 10, 1);
+    assert.deepEqual(waits, [100, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+  });
+
+  it("is dialed up to twice as often at random, so that proxies do not all dial at once", async (context) => {
+    const waits = await waitsOf(context, 9, 0);
+    assert.deepEqual(waits, [50, 50, 100, 200, 400, 800, 1600, 2500, 2500]);
   });
 });
 
