@@ -20,6 +20,19 @@ export function count(text: string): number {
   return Number(text);
 }
 
+/** Of a duration's text, each in milliseconds; a number alone is milliseconds. */
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A duration, in milliseconds: at least one. */
+export function duration(text: string): number {
+  const [, number, unit = "ms"] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text) ?? [];
+  const durationMs = Math.round(Number(number) * (UNITS[unit] ?? NaN));
+  if (!Number.isSafeInteger(durationMs) || durationMs < 1) {
+    throw new InvalidArgumentError("Expected a duration: 500ms, 5s, 2m, 1h, or milliseconds.");
+  }
+  return durationMs;
+}
+
 /** Addresses of VSOCK, one more each time. */
 export function cids(text: string, before: readonly number[] = []): readonly number[] {
   if (!/^(?:0|[1-9]\d{0,9})$/.test(text) || Number(text) >= VSOCK_CID_ANY) {

@@ -1,5 +1,5 @@
 /** `sealrpc attest`: opens a session with a live enclave, and prints what it verified itself to be. */
-import { Command, InvalidArgumentError } from "commander";
+import { Command, Option } from "commander";
 import { Health } from "#gen/grpc/health/v1/health_pb.js";
 import {
   AttestedChannel,
@@ -8,6 +8,7 @@ import {
   type VerifiedEvidence,
 } from "../services/client/index.ts";
 import { appraisalNotes, comparedRegisters } from "./appraisal-notes.ts";
+import { duration } from "./arguments.ts";
 import { evidenceFacts, evidenceRows } from "./evidence-report.ts";
 import { formatJson, formatTable, type Row } from "./facts.ts";
 import { outerCredentials, type TlsFlags } from "./outer-credentials.ts";
@@ -43,7 +44,11 @@ export function attestCommand(): Command {
     .option("--policy <file>", "what the enclave must be, JSON")
     .option("--tls", "speak TLS to the proxy")
     .option("--tls-ca <file>", "trust these authorities for the proxy instead of the system's, PEM")
-    .option("--timeout <ms>", "how long it may take", duration, 10_000)
+    .addOption(
+      new Option("--timeout <duration>", "how long it may take: 500ms, 5s, 2m")
+        .argParser(duration)
+        .default(10_000, "10s"),
+    )
     .option("--json", "print facts as JSON")
     .addHelpText("after", EXAMPLES)
     .action(attest);
@@ -102,11 +107,4 @@ async function evidenceOf(channel: AttestedChannel, timeoutMs: number): Promise<
   }
   if (found === undefined) throw new Error("the call was answered without evidence");
   return found;
-}
-
-function duration(value: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(value)) {
-    throw new InvalidArgumentError("Expected whole milliseconds from 1 on.");
-  }
-  return Number(value);
 }

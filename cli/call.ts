@@ -3,7 +3,7 @@ import { Metadata, status as Code } from "@grpc/grpc-js";
 import { Command, InvalidArgumentError } from "commander";
 import { VERSION } from "../services/client/attested-channel.ts";
 import { CallError } from "../services/client/index.ts";
-import { count } from "./arguments.ts";
+import { count, duration } from "./arguments.ts";
 import { Connection, type ConnectionFlags } from "./call/connection.ts";
 import {
   type DescriptorFlags,
@@ -180,13 +180,4 @@ function header(text: string, metadata: Metadata): Metadata {
 
 function list(text: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, text];
-}
-
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-function duration(text: string): number {
-  const [, number, unit = ""] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text) ?? [];
-  const durationMs = Number(number) * (UNITS[unit] ?? NaN);
-  if (!(durationMs >= 1)) throw new InvalidArgumentError("Expected a number and ms, s, m or h.");
-  return durationMs;
 }

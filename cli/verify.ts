@@ -9,7 +9,7 @@ import {
   VerifiedEvidence,
 } from "../attestation/index.ts";
 import { pinnableRegisters } from "../attestation/reference-values.ts";
-import { time } from "./arguments.ts";
+import { duration, time } from "./arguments.ts";
 import { readEvidence } from "./evidence-file.ts";
 import { evidenceFacts, evidenceRows, formatTime } from "./evidence-report.ts";
 import { formatJson, formatTable, type Row } from "./facts.ts";
@@ -52,7 +52,11 @@ export function verifyCommand(): Command {
       measurement,
     )
     .option("--root <file>", "trust this root instead of AWS's: a simulator's, PEM")
-    .option("--max-age <ms>", "the oldest document to accept (default: 300000)", duration)
+    .option(
+      "--max-age <duration>",
+      "the oldest document to accept: 90s, 5m (default: 5m)",
+      duration,
+    )
     .option("--allow-debug", "accept enclaves in debug mode, which their host can read")
     .option("--json", "print facts as JSON")
     .addHelpText("after", EXAMPLES)
@@ -181,12 +185,4 @@ function measurement(
     throw new InvalidArgumentError(`PCR${register} was there before.`);
   }
   return new Map(previous).set(Number(register), digits);
-}
-
-function duration(text: string): number {
-  const durationMs = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(durationMs) || durationMs < 1) {
-    throw new InvalidArgumentError("Expected whole milliseconds from 1 on.");
-  }
-  return durationMs;
 }

@@ -7,7 +7,7 @@ import { Simulator, type SimulatedPcrIndex } from "../../attestation/nsm/index.t
 import { readImageFile } from "../../image/index.ts";
 import { parseAddress } from "../../transport/address.ts";
 import { listen } from "../../transport/listen.ts";
-import { count } from "../arguments.ts";
+import { duration } from "../arguments.ts";
 import { drainOnSignal } from "../drain.ts";
 import { measurementFacts } from "../image/measurements.ts";
 import { createLogger, logLevelOption } from "../logger.ts";
@@ -20,7 +20,7 @@ interface Flags {
   readonly image?: string;
   readonly moduleId?: string;
   readonly debug?: boolean;
-  readonly latencyMs?: number;
+  readonly latency?: number;
   readonly writePolicy?: string;
   readonly logLevel: string;
 }
@@ -50,7 +50,7 @@ export function simulateCommand(): Command {
     .option("--image <eif>", "attest to the measurements of this image")
     .option("--module-id <id>", "i-<17 hex digits>-enc<16 hex digits> (default: random)")
     .option("--debug", "attest as an enclave in debug mode: PCR0, 1, 2 and 8 are zero")
-    .option("--latency-ms <n>", "how long each request takes (default: 0)", count)
+    .option("--latency <duration>", "how long each request takes: 5ms (default: 0)", duration)
     .option("--write-policy <file>", "write the policy that admits this simulator")
     .addOption(logLevelOption())
     .addHelpText("after", NOTES)
@@ -97,10 +97,10 @@ async function run(flags: Flags, command: Command): Promise<void> {
 }
 
 async function createSimulator(flags: Flags, command: Command): Promise<Simulator> {
-  const { moduleId, debug, latencyMs } = flags;
+  const { moduleId, debug, latency } = flags;
   const file = flags.pcrs ?? flags.image ?? "--module-id";
   try {
-    return await Simulator.create({ pcrs: pcrsOf(flags), moduleId, debug, latencyMs });
+    return await Simulator.create({ pcrs: pcrsOf(flags), moduleId, debug, latencyMs: latency });
   } catch (error) {
     return usageError(command, file, error);
   }

@@ -91,6 +91,7 @@ describe("sealrpc attest", { timeout: 60_000 }, () => {
       [target, "--policy", written({ referenceValues: [{ pcr0: "00".repeat(48) }] })],
       [target, "--policy", written({ pcr0: "ab".repeat(48) })],
       [target, "--timeout", "soon"],
+      [target, "--timeout", "0s"],
       [],
     ]) {
       const { status, stdout, stderr } = await attest(...args);

@@ -223,7 +223,7 @@ describe("the usage of sealrpc call", { timeout: 60_000 }, () => {
       ["list", "-H", "no colon"],
       ["list", "-H", "grpc-timeout: 1S"],
       ["list", "-H", "sealrpc-pcr0: 00"],
-      ["list", "--timeout", "5"],
+      ["list", "--timeout", "5 s"],
       ["list", "--max-message", "many"],
       [`${SERVICE}/GetPublicKey`, "what", "--insecure-any-measurement"],
       [],

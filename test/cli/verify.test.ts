@@ -139,7 +139,7 @@ describe("sealrpc verify", () => {
       ],
       [
         "an old document",
-        [evidenceFile, "--root", root, "--at", `${signedAtMs + 6}`, "--max-age", "5"],
+        [evidenceFile, "--root", root, "--at", `${signedAtMs + 6}`, "--max-age", "5ms"],
         "stale-evidence",
       ],
       ["a debug enclave", [debug, ...here], "debug-enclave"],
@@ -205,7 +205,7 @@ describe("sealrpc verify", () => {
       ["a time that is none", [evidenceFile, "--at", "yesterday"]],
       ["a time beyond the calendar", [evidenceFile, "--at", "9".repeat(17)]],
       ["an age of 0", [evidenceFile, "--max-age", "0"]],
-      ["an age of text", [evidenceFile, "--max-age", "5m"]],
+      ["an age of text", [evidenceFile, "--max-age", "5 minutes"]],
     ] as const) {
       it(what, async () => {
         const command = verifyCommand()
