@@ -1,6 +1,6 @@
 /** Values of flags, checked where they are given. */
 import { InvalidArgumentError } from "commander";
-import { parseAddress, VSOCK_CID_ANY } from "../transport/address.ts";
+import { isVsockCid, parseAddress } from "../transport/address.ts";
 
 /** The text of an address. */
 export function addressText(text: string): string {
@@ -35,10 +35,11 @@ export function duration(text: string): number {
 
 /** Addresses of VSOCK, one more each time. */
 export function cids(text: string, before: readonly number[] = []): readonly number[] {
-  if (!/^(?:0|[1-9]\d{0,9})$/.test(text) || Number(text) >= VSOCK_CID_ANY) {
+  const cid = Number(text);
+  if (String(cid) !== text || !isVsockCid(cid)) {
     throw new InvalidArgumentError("Expected a CID, 3 for instance.");
   }
-  return [...before, Number(text)];
+  return [...before, cid];
 }
 
 /** A time, as milliseconds since the epoch. */

@@ -8,6 +8,11 @@ import { isIPv4, isIPv6 } from "node:net";
 /** The vsock CID that stands for every local CID when listening. */
 export const VSOCK_CID_ANY = 0xffff_ffff;
 
+/** Whether a number is the CID of one vsock peer. */
+export function isVsockCid(cid: number): boolean {
+  return Number.isSafeInteger(cid) && cid >= 0 && cid < VSOCK_CID_ANY;
+}
+
 /** Where a connection goes or comes from. */
 export type Address =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }

@@ -1,7 +1,7 @@
 /** The bounds of a server, and what it announces of them in its sessions' terms. */
 import type { SessionTerms } from "../../channel/established.ts";
 import { checkTerms } from "../../channel/session-terms.ts";
-import { VSOCK_CID_ANY } from "../../transport/address.ts";
+import { isVsockCid } from "../../transport/address.ts";
 
 /** Each a positive integer; {@link DEFAULT_LIMITS} has the defaults. */
 export interface EnclaveLimits {
@@ -76,8 +76,7 @@ export function requireMessageLimit(name: string, bytes: number): void {
 /** @throws RangeError for peers that cannot be meant: none at all, or what is no CID of VSOCK. */
 export function requirePeers(cids: readonly number[] | undefined): void {
   if (cids === undefined) return;
-  const isCid = (cid: number) => Number.isSafeInteger(cid) && cid >= 0 && cid < VSOCK_CID_ANY;
-  if (cids.length === 0 || !cids.every(isCid)) {
+  if (cids.length === 0 || !cids.every(isVsockCid)) {
     throw new RangeError(`vsockPeers is [${cids.join(", ")}], expected CIDs of VSOCK`);
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { InvalidArgumentError } from "commander";
-import { duration } from "../../cli/arguments.ts";
+import { cids, duration } from "../../cli/arguments.ts";
 
 describe("a duration on the command line", () => {
   it("has a unit, or is milliseconds", () => {
@@ -43,6 +43,18 @@ describe("a duration on the command line", () => {
           return true;
         },
       );
+    }
+  });
+});
+
+describe("CIDs on the command line", () => {
+  it("add up", () => {
+    assert.deepEqual(cids("4294967294", cids("3")), [3, 4_294_967_294]);
+  });
+
+  it("are refused when they are none, or stand for all", () => {
+    for (const text of ["", "-1", "03", "0x3", "3.5", "any", "4294967295"]) {
+      assert.throws(() => cids(text), InvalidArgumentError, text);
     }
   });
 });
