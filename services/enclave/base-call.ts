@@ -3,7 +3,12 @@
  * one side and the frames of a session on the other (docs/protocol.md §8, §9).
  */
 import { status as Code } from "@grpc/grpc-js";
-import type { Metadata, ServerInterceptingCallInterface, ServerInterceptor } from "@grpc/grpc-js";
+import type {
+  Metadata,
+  ServerInterceptingCallInterface,
+  ServerInterceptor,
+  ServerMethodDefinition,
+} from "@grpc/grpc-js";
 
 import type { CancelReason, EnclaveCallEvents } from "../../channel/call-events.ts";
 import type { Entry, RequestHeader, Status } from "../../channel/call-message.ts";
@@ -11,11 +16,22 @@ import type { OpenCall } from "./open-call.ts";
 import { entriesOf } from "../grpc/metadata.ts";
 import type { SealedAuthContext } from "./caller.ts";
 import { inflate } from "../grpc/inflate.ts";
-import type { Listener, Method } from "./method.ts";
 import { NO_METRICS } from "./metrics.ts";
 import { Place } from "./place.ts";
 import { isCode, UNKNOWN_ERROR } from "./status.ts";
 import type { CallStatus } from "./status.ts";
+
+/** What grpc-js's interceptors and our own calls tell of a call's events. */
+export type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];
+
+/** A method, as its calls need it. */
+export interface Method {
+  readonly definition: ServerMethodDefinition<unknown, unknown>;
+  /** Of any kind; the compiler checked it against its service before. */
+  readonly handler: (call: unknown, callback?: unknown) => unknown;
+  /** The end of the chain of listeners: the call object of this kind and its handler. */
+  readonly listen: (call: ServerInterceptingCallInterface, base: BaseCall) => Listener;
+}
 
 /** What all calls of one session share. */
 export interface CallSettings {

@@ -1,8 +1,7 @@
 /** Bidirectional calls: both sides stream, independently of each other. */
 import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 
-import type { BaseCall } from "./base-call.ts";
-import type { Listener } from "./method.ts";
+import type { BaseCall, Listener } from "./base-call.ts";
 import { runHandler } from "./run-handler.ts";
 import { StreamCall } from "./stream-call.ts";
 

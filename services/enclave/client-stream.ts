@@ -1,8 +1,7 @@
 /** Client-streaming calls: requests arrive as a stream, one answer leaves through a callback. */
 import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 
-import type { BaseCall } from "./base-call.ts";
-import type { Listener } from "./method.ts";
+import type { BaseCall, Listener } from "./base-call.ts";
 import { answerOf, runHandler } from "./run-handler.ts";
 import { StreamCall } from "./stream-call.ts";
 

@@ -7,9 +7,8 @@ import type { RequestHeader } from "../../channel/call-message.ts";
 import type { OpenCall } from "./open-call.ts";
 import { metadataOf } from "../grpc/metadata.ts";
 import { BaseCall } from "./base-call.ts";
-import type { CallSettings } from "./base-call.ts";
+import type { CallSettings, Method } from "./base-call.ts";
 import { methodsOf } from "./method.ts";
-import type { Method } from "./method.ts";
 import type { RawHandler } from "./raw-handler.ts";
 
 /** Longest part of an unknown method's name that its refusal repeats. */

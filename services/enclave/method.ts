@@ -1,28 +1,11 @@
 /** The methods that a server offers, and the handlers behind them. */
-import type {
-  ServerInterceptingCallInterface,
-  ServerMethodDefinition,
-  ServiceDefinition,
-} from "@grpc/grpc-js";
+import type { ServerMethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
 
-import type { BaseCall } from "./base-call.ts";
+import type { Method } from "./base-call.ts";
 import { listenBidi } from "./bidi.ts";
 import { listenClientStream } from "./client-stream.ts";
 import { listenServerStream } from "./server-stream.ts";
 import { listenUnary } from "./unary.ts";
-
-/** A handler of any kind; the compiler checked it against its service before. */
-type Handler = (call: unknown, callback?: unknown) => unknown;
-
-/** What grpc-js's interceptors and our own calls tell of a call's events. */
-export type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];
-
-export interface Method {
-  readonly definition: ServerMethodDefinition<unknown, unknown>;
-  readonly handler: Handler;
-  /** The end of the chain of listeners: the call object of this kind and its handler. */
-  readonly listen: (call: ServerInterceptingCallInterface, base: BaseCall) => Listener;
-}
 
 /**
  * The methods of `service` that `handlers` has something for, by their name or their original
@@ -45,11 +28,11 @@ function handlerOf(
   handlers: Record<string, unknown>,
   name: string,
   { originalName, path }: ServerMethodDefinition<unknown, unknown>,
-): Handler | undefined {
+): Method["handler"] | undefined {
   const found = handlers[name] ?? (originalName === undefined ? undefined : handlers[originalName]);
   if (found === undefined || found === null) return undefined;
   if (typeof found !== "function") throw new TypeError(`the handler of ${path} is not a function`);
-  return (found as Handler).bind(handlers);
+  return (found as Method["handler"]).bind(handlers);
 }
 
 function kindOf(definition: ServerMethodDefinition<unknown, unknown>): Method["listen"] {

@@ -3,9 +3,8 @@ import { EventEmitter } from "node:events";
 
 import type { Metadata, ServerInterceptingCallInterface, ServerUnaryCall } from "@grpc/grpc-js";
 
-import type { BaseCall } from "./base-call.ts";
+import type { BaseCall, Listener } from "./base-call.ts";
 import type { SealedAuthContext } from "./caller.ts";
-import type { Listener } from "./method.ts";
 import { answerOf, runHandler } from "./run-handler.ts";
 import { statusOf } from "./status.ts";
 
