@@ -6,9 +6,8 @@ import assert from "node:assert/strict";
 import { it } from "./case.ts";
 import * as grpc from "@grpc/grpc-js";
 import { chat, collect, expand, unary } from "./calls.ts";
-import type { Promises } from "./harness.ts";
+import type { Promises, Way } from "./harness.ts";
 import type { SeenCall } from "./ledger.ts";
-import type { Way } from "./suite.ts";
 
 const HOUR_MS = 3_600_000;
 

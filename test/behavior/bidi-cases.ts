@@ -6,7 +6,7 @@ import * as grpc from "@grpc/grpc-js";
 import type { ChatResponse } from "#gen/behavior/v1/behavior_pb.js";
 import { chat } from "./calls.ts";
 import { ERROR_TEXT } from "./handlers.ts";
-import type { Way } from "./suite.ts";
+import type { Way } from "./harness.ts";
 
 export function bidiCases(way: Way): void {
   it("carries 300 messages each way in order", async () => {

@@ -4,7 +4,7 @@ import { it } from "./case.ts";
 import * as grpc from "@grpc/grpc-js";
 import { collect } from "./calls.ts";
 import { ERROR_TEXT } from "./handlers.ts";
-import type { Way } from "./suite.ts";
+import type { Way } from "./harness.ts";
 
 export function clientStreamCases(way: Way): void {
   it("carries 200 messages in order", async () => {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { it } from "./case.ts";
 import * as grpc from "@grpc/grpc-js";
 import { chat, collect, expand, unary } from "./calls.ts";
-import type { Way } from "./suite.ts";
+import type { Way } from "./harness.ts";
 
 const HOUR_MS = 3_600_000;
 

@@ -4,9 +4,6 @@ import type { Forwarder } from "../support/forwarder.ts";
 import type { Ledger } from "./ledger.ts";
 import type { BehaviorClient } from "./service.ts";
 
-/** The largest message that both ends of every way receive. */
-export const MESSAGE_LIMIT_BYTES: number = 12 << 20;
-
 /** A hop that a test can break. */
 export interface Link {
   readonly name: string;
@@ -38,6 +35,12 @@ export interface Harness {
    */
   client(interceptors?: readonly grpc.Interceptor[]): BehaviorClient;
   close(): Promise<void>;
+}
+
+/** What the cases work with; filled before the first one runs. */
+export interface Way extends Omit<Harness, "close"> {
+  /** A stub that the cases share. */
+  readonly stub: BehaviorClient;
 }
 
 /** Who keeps the promises that grpc-js does not make ("Beyond grpc-js"). */

@@ -4,7 +4,7 @@ import { it } from "./case.ts";
 import { setImmediate as turn } from "node:timers/promises";
 import * as grpc from "@grpc/grpc-js";
 import { chat, unary } from "./calls.ts";
-import type { Way } from "./suite.ts";
+import type { Way } from "./harness.ts";
 
 /** Adds metadata, and changes text both ways. */
 const changing: grpc.Interceptor = (options, nextCall) =>

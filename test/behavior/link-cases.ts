@@ -5,9 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { it } from "./case.ts";
 import * as grpc from "@grpc/grpc-js";
 import { chat, collect, unary } from "./calls.ts";
-import type { Link, Promises } from "./harness.ts";
+import type { Link, Promises, Way } from "./harness.ts";
 import { BehaviorClient } from "./service.ts";
-import type { Way } from "./suite.ts";
 
 /** For calls that may come while something still backs off from a link that was down. */
 function patient(): grpc.Metadata {

@@ -6,7 +6,7 @@ import * as grpc from "@grpc/grpc-js";
 import { settled } from "../support/settled.ts";
 import { chat, collect, expand, unary } from "./calls.ts";
 import { FILL_BYTES, FLOOD_BYTES, FLOOD_COUNT } from "./handlers.ts";
-import type { Way } from "./suite.ts";
+import type { Way } from "./harness.ts";
 
 export function loadCases(way: Way): void {
   it("stops a server whose reader pauses, and loses nothing", async () => {

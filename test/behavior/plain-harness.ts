@@ -2,10 +2,15 @@
 import * as grpc from "@grpc/grpc-js";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
-import { type Harness, linkOf, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { type Harness, linkOf } from "./harness.ts";
 import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
-import { BehaviorClient, behaviorDefinition, plainOptions } from "./service.ts";
+import {
+  BehaviorClient,
+  behaviorDefinition,
+  MESSAGE_LIMIT_BYTES,
+  plainOptions,
+} from "./service.ts";
 
 export async function startPlain(): Promise<Harness> {
   const ledger = new Ledger();

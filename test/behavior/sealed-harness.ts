@@ -11,10 +11,10 @@ import { startProxy } from "../../services/proxy/index.ts";
 import { SILENT } from "../support/enclave.ts";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
-import { type Harness, linkOf, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { type Harness, linkOf } from "./harness.ts";
 import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
-import { BehaviorClient, behaviorDefinition } from "./service.ts";
+import { BehaviorClient, behaviorDefinition, MESSAGE_LIMIT_BYTES } from "./service.ts";
 
 /** How a channel differs from the preset one. */
 export interface Variant extends Pick<

@@ -4,7 +4,7 @@ import { it } from "./case.ts";
 import * as grpc from "@grpc/grpc-js";
 import { expand } from "./calls.ts";
 import { ERROR_DETAILS, ERROR_TEXT } from "./handlers.ts";
-import type { Way } from "./suite.ts";
+import type { Way } from "./harness.ts";
 
 export function serverStreamCases(way: Way): void {
   it("carries 1000 messages in order", async () => {

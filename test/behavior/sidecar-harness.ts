@@ -7,10 +7,10 @@ import { EnclaveServer } from "../../services/enclave/index.ts";
 import { SILENT } from "../support/enclave.ts";
 import { Forwarder } from "../support/forwarder.ts";
 import { behaviorHandlers } from "./handlers.ts";
-import { type Harness, linkOf, MESSAGE_LIMIT_BYTES } from "./harness.ts";
+import { type Harness, linkOf } from "./harness.ts";
 import { serverInterceptor } from "./interceptor-cases.ts";
 import { Ledger } from "./ledger.ts";
-import { behaviorDefinition } from "./service.ts";
+import { behaviorDefinition, MESSAGE_LIMIT_BYTES } from "./service.ts";
 import { startSidecarFront } from "./sidecar-front.ts";
 
 export async function startThroughSidecar(): Promise<Harness> {

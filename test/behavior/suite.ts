@@ -4,7 +4,7 @@ import { beyondCases } from "./beyond-cases.ts";
 import { bidiCases } from "./bidi-cases.ts";
 import { clientStreamCases } from "./client-stream-cases.ts";
 import { endingCases } from "./ending-cases.ts";
-import type { Harness, SuiteOptions } from "./harness.ts";
+import type { Harness, SuiteOptions, Way } from "./harness.ts";
 import { interceptorCases } from "./interceptor-cases.ts";
 import { linkCases } from "./link-cases.ts";
 import { loadCases } from "./load-cases.ts";
@@ -12,12 +12,6 @@ import { metadataCases } from "./metadata-cases.ts";
 import { serverStreamCases } from "./server-stream-cases.ts";
 import type { BehaviorClient } from "./service.ts";
 import { unaryCases } from "./unary-cases.ts";
-
-/** What the cases work with; filled before the first one runs. */
-export interface Way extends Omit<Harness, "close"> {
-  /** A stub that the cases share. */
-  readonly stub: BehaviorClient;
-}
 
 /** Runs every behaviour over one way, and expects the same of each. */
 export function behaviorSuite(

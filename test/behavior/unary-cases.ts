@@ -4,10 +4,9 @@ import { it } from "./case.ts";
 import * as grpc from "@grpc/grpc-js";
 import { unary } from "./calls.ts";
 import { ERROR_DETAILS, ERROR_TEXT } from "./handlers.ts";
-import { MESSAGE_LIMIT_BYTES } from "./harness.ts";
 import { ACTION_KEY } from "./ledger.ts";
-import { behaviorDefinition } from "./service.ts";
-import type { Way } from "./suite.ts";
+import type { Way } from "./harness.ts";
+import { behaviorDefinition, MESSAGE_LIMIT_BYTES } from "./service.ts";
 
 export function unaryCases(way: Way): void {
   it("carries a message with text beyond ASCII both ways", async () => {

@@ -8,15 +8,12 @@ import type { CaseName, ClientName } from "./cases.ts";
 import { javaCommand } from "./java-command.ts";
 import { nodeCases } from "./node-cases.ts";
 import { Stub } from "./node-stub.ts";
-import type { Server } from "./servers.ts";
+import type { Server, Way } from "./servers.ts";
 
 /** What scripts/interop.mjs found: where a toolchain's part is, or why it is nowhere. */
 export type Installed = Readonly<
   Record<"go" | "java" | "python", { readonly folder?: string; readonly absent?: string }>
 >;
-
-/** Through the sidecar or an attested channel, or with nothing between. */
-export type Way = "sealed" | "plain";
 
 export interface Client {
   readonly name: ClientName;

@@ -7,10 +7,12 @@ import { join } from "node:path";
 import { type Policy, parsePolicyFile } from "../../services/client/index.ts";
 import { RunningProgram } from "../support/processes.ts";
 import type { ServerName } from "./cases.ts";
-import type { Way } from "./clients.ts";
 
 /** Official servers take a number and listen on all addresses; nothing else is in the namespace. */
 const OFFICIAL_PORT = 10_000;
+
+/** Through the sidecar or an attested channel, or with nothing between. */
+export type Way = "sealed" | "plain";
 
 export interface Server {
   readonly name: ServerName;
