@@ -59,9 +59,16 @@ export function nextTrafficSecret(backend: CryptoBackend, secret: Uint8Array): U
   return backend.hkdfExpand(secret, ascii("sealrpc1 update"), SECRET_BYTES);
 }
 
-/** iv ⊕ (0^4 ‖ u64(counter)): the nonce of a record. `counter` is a safe integer. */
-export function recordNonce(iv: Uint8Array, counter: number): Uint8Array {
-  const nonce = iv.slice();
+/**
+ * iv ⊕ (0^4 ‖ u64(counter)): the nonce of a record, written into `nonce`. `counter` is a safe integer.
+ * The array may serve again: what goes into node:crypto for the first time costs some more.
+ */
+export function recordNonce(
+  iv: Uint8Array,
+  counter: number,
+  nonce: Uint8Array = new Uint8Array(IV_BYTES),
+): Uint8Array {
+  nonce.set(iv);
   for (let at = IV_BYTES, rest = counter; rest > 0; rest = Math.floor(rest / 256)) {
     at--;
     nonce[at] = (nonce[at] ?? 0) ^ (rest % 256);

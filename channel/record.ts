@@ -25,6 +25,7 @@ const TYPES: readonly (RecordType | undefined)[] = [
   "alert",
 ];
 const ALERT_BYTES = 2;
+const NONCE_BYTES = 12;
 const DEFAULT_KEY_LIMIT_BYTES = 2 ** 30;
 const DEFAULT_KEY_LIMIT_MS = 600_000;
 
@@ -198,6 +199,7 @@ class DirectionKey {
   readonly #suite: SuiteId;
   readonly #limitBytes: number;
   readonly #limitMs: number;
+  readonly #nonce = new Uint8Array(NONCE_BYTES);
   #secret: Uint8Array;
   #key: SealingKey;
   #sinceMs: number;
@@ -255,7 +257,7 @@ class DirectionKey {
 
   /** Invariant: the counter moves before the nonce is used, so none serves twice, whatever fails. */
   #nextNonce(): Uint8Array {
-    return recordNonce(this.#key.iv, this.#counter++);
+    return recordNonce(this.#key.iv, this.#counter++, this.#nonce);
   }
 }
 

@@ -134,16 +134,18 @@ describe("records", () => {
 
   it("may serve for other records once it is given back", () => {
     const { sealer, opener } = direction({});
-    const content = new Uint8Array(20_000).fill(6);
-    for (let i = 0; i < 40; i++) {
-      const record = sealer.seal("frames", content, 9);
-      assert.deepEqual(opener.open(record.subarray(9), 0).content, content);
-      giveArray(record);
+    for (const bytes of [0, 100, 1_000, 5_000, 20_000, 200_000]) {
+      const content = new Uint8Array(bytes).fill(6);
+      for (let i = 0; i < 40; i++) {
+        const record = sealer.seal("frames", content, 9);
+        assert.deepEqual(opener.open(record.subarray(9), 0).content, content);
+        giveArray(record);
+      }
+      const [one, other] = [sealer.seal("frames", content), sealer.seal("frames", content)];
+      assert.notEqual(one.buffer, other.buffer);
+      assert.deepEqual(opener.open(one, 0).content, content);
+      assert.deepEqual(opener.open(other, 0).content, content);
     }
-    const [one, other] = [sealer.seal("frames", content), sealer.seal("frames", content)];
-    assert.notEqual(one.buffer, other.buffer);
-    assert.deepEqual(opener.open(one, 0).content, content);
-    assert.deepEqual(opener.open(other, 0).content, content);
   });
 
   it("take over their secret", () => {
