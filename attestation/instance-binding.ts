@@ -57,7 +57,9 @@ export function verifyInstance(
   }
   // PCR4 = SHA-384(0^48 || instance ID)
   const id = new TextEncoder().encode(instance.instanceId);
-  const expected = backend.hash("sha384", new Uint8Array(48), id);
+  const extended = new Uint8Array(48 + id.length);
+  extended.set(id, 48);
+  const expected = backend.hash("sha384", extended);
   const pcr4 = document.pcrs.get(4);
   if (pcr4 === undefined || !equalBytes(pcr4, expected)) {
     const received = pcr4 === undefined ? "none" : encodeHex(pcr4);

@@ -3,15 +3,17 @@
  * builds it; a client only walks from its own leaf to the root.
  */
 import type { CryptoBackend } from "../crypto/backend.ts";
-import { labeledHash } from "./notation.ts";
+import { concat, labeledHash } from "./notation.ts";
 
+const LEAF = Uint8Array.of(0);
+const NODE = Uint8Array.of(1);
 /** Stands in for a neighbour that is missing. */
 const MISSING = new Uint8Array(32);
 
 /** leaf = SHA-256(0x00 ‖ H("sealrpc1 hello", client_hello)). */
 export function helloLeaf(backend: CryptoBackend, clientHello: Uint8Array): Uint8Array {
   const hello = labeledHash(backend, "sealrpc1 hello", clientHello);
-  return backend.hash("sha256", Uint8Array.of(0), hello);
+  return backend.hash("sha256", concat(LEAF, hello));
 }
 
 /** node(l, r) = SHA-256(0x01 ‖ l ‖ r). */
@@ -20,7 +22,7 @@ export function merkleNode(
   left: Uint8Array,
   right: Uint8Array,
 ): Uint8Array {
-  return backend.hash("sha256", Uint8Array.of(1), left, right);
+  return backend.hash("sha256", concat(NODE, left, right));
 }
 
 /** The root that a leaf, its path and its position lead to. */

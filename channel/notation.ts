@@ -20,7 +20,9 @@ export function ascii(text: string): Uint8Array {
 
 /** a ‖ b ‖ … */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const all = new Uint8Array(length);
   let at = 0;
   for (const part of parts) {
     all.set(part, at);
@@ -40,8 +42,9 @@ export function labeledHash(
   label: string,
   ...parts: readonly Uint8Array[]
 ): Uint8Array {
-  const all = [ascii(label), ...parts];
-  return backend.hash("sha256", concat(...all.flatMap((part) => [u32(part.length), part])));
+  const prefixed: Uint8Array[] = [];
+  for (const part of [ascii(label), ...parts]) prefixed.push(u32(part.length), part);
+  return backend.hash("sha256", concat(...prefixed));
 }
 
 /** Whether two public byte strings are equal. Not for secrets: it stops at the first difference. */

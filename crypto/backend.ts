@@ -47,7 +47,7 @@ export interface CryptoBackend {
    * the only view of all its memory; the array may be empty afterwards.
    */
   release(bytes: Uint8Array): void;
-  hash(name: HashName, ...parts: readonly Uint8Array[]): Uint8Array;
+  hash(name: HashName, data: Uint8Array): Uint8Array;
   /** HKDF-SHA256 (RFC 5869): 32 bytes. */
   hkdfExtract(salt: Uint8Array, ikm: Uint8Array): Uint8Array;
   hkdfExpand(prk: Uint8Array, info: Uint8Array, length: number): Uint8Array;

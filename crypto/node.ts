@@ -6,13 +6,13 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
   createHmac,
   createPrivateKey,
   createPublicKey,
   createSecretKey,
   diffieHellman,
   generateKeyPairSync,
+  hash,
   randomFillSync,
   verify,
   type CipherGCMTypes,
@@ -47,11 +47,7 @@ export const nodeBackend: CryptoBackend = {
   allocate,
   release,
 
-  hash(name, ...parts) {
-    const hash = createHash(name);
-    for (const part of parts) hash.update(part);
-    return plain(hash.digest());
-  },
+  hash: (name, data) => plain(hash(name, data, "buffer")),
 
   hkdfExtract: (salt, ikm) => hmac(salt, ikm),
 
@@ -59,14 +55,17 @@ export const nodeBackend: CryptoBackend = {
     if (prk.length < HASH_BYTES) throw new RangeError("HKDF-Expand needs a key of 32 bytes");
     if (length > 255 * HASH_BYTES) throw new RangeError("HKDF-Expand gives at most 8,160 bytes");
     const okm = new Uint8Array(length);
-    let block: Uint8Array = new Uint8Array(0);
+    // T(n) = HMAC(prk, T(n-1) ‖ info ‖ n), where T(0) is empty
+    const input = new Uint8Array(HASH_BYTES + info.length + 1);
+    input.set(info, HASH_BYTES);
     for (let at = 0, counter = 1; at < length; at += HASH_BYTES, counter++) {
-      const next = hmac(prk, block, info, Uint8Array.of(counter));
-      block.fill(0);
-      block = next;
+      input[input.length - 1] = counter;
+      const block = hmac(prk, counter === 1 ? input.subarray(HASH_BYTES) : input);
+      input.set(block);
       okm.set(block.subarray(0, length - at), at);
+      block.fill(0);
     }
-    block.fill(0);
+    input.fill(0);
     return okm;
   },
 
@@ -207,10 +206,8 @@ function importX25519Private(privateKey: Uint8Array): KeyObject {
   return key;
 }
 
-function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-  const mac = createHmac("sha256", key);
-  for (const part of parts) mac.update(part);
-  return plain(mac.digest());
+function hmac(key: Uint8Array, data: Uint8Array): Uint8Array {
+  return plain(createHmac("sha256", key).update(data).digest());
 }
 
 function alive(key: KeyObject | undefined): KeyObject {

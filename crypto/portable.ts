@@ -31,11 +31,7 @@ export const portableBackend: CryptoBackend = {
   allocate: (length) => new Uint8Array(length),
   release: () => undefined,
 
-  hash(name, ...parts) {
-    const hash = HASHES[name].create();
-    for (const part of parts) hash.update(part);
-    return hash.digest();
-  },
+  hash: (name, data) => HASHES[name](data),
 
   hkdfExtract: (salt, ikm) => extract(sha256, ikm, salt),
 

@@ -59,9 +59,9 @@ describe("the backend on node:crypto", () => {
 describe("both backends", () => {
   it("hash the same", () => {
     fc.assert(
-      fc.property(fc.array(anyBytes, { maxLength: 4 }), (parts) => {
-        agree((backend) => backend.hash("sha256", ...parts));
-        agree((backend) => backend.hash("sha384", ...parts));
+      fc.property(anyBytes, (data) => {
+        agree((backend) => backend.hash("sha256", data));
+        agree((backend) => backend.hash("sha384", data));
       }),
       { numRuns },
     );
@@ -326,7 +326,7 @@ for (const backend of backends) {
       aead.seal(new Uint8Array(12), new Uint8Array(1), record);
       const results = [
         backend.randomBytes(1),
-        backend.hash("sha256"),
+        backend.hash("sha256", record),
         backend.hkdfExtract(record, record),
         backend.hkdfExpand(new Uint8Array(32), record, 1),
         backend.x25519().publicKey,
