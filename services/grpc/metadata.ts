@@ -12,6 +12,7 @@ const RESERVED = new Set([
   "grpc-timeout",
   "grpc-encoding",
   "grpc-accept-encoding",
+  "grpc-content-subtype",
   "grpc-status",
   "grpc-message",
   "accept-encoding",

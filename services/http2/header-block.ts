@@ -31,12 +31,18 @@ const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 /** Keys that this library adds on its own side, so that a peer cannot speak in its name. */
 const LOCAL_PREFIX = "sealrpc-";
 
+/** What messages are made of, where it is not protobuf: the entry for `application/grpc+json` says "json". */
+const SUBTYPE_KEY = "grpc-content-subtype";
+const SUBTYPE_FORM = /^application\/grpc\+([^;]*)/;
+const SUBTYPE = /^[0-9A-Za-z!#$&^_.+-]+$/;
+
 /** What belongs to one hop, or is said of a call elsewhere than in its metadata. */
 const NOT_METADATA: ReadonlySet<string> = new Set([
   "__proto__",
   "connection",
   "content-length",
   "content-type",
+  SUBTYPE_KEY,
   "grpc-encoding",
   "grpc-message",
   "grpc-status",
@@ -68,20 +74,22 @@ export function readHeaderBlock(raw: readonly string[]): HeaderBlock {
     else if (key === "grpc-timeout") timeout = value;
     else if (key === "grpc-status") status = value;
     else if (key === "grpc-message") message = value;
+    else if (key === "content-type") readSubtype(metadata, value);
     else if (isMetadata(key)) readEntries(metadata, key, value);
   }
   return { metadata, encoding, timeout, status, message };
 }
 
 /**
- * Adds entries to a block that is to be sent, repeated keys apart. What is not metadata, and what
- * only this side may say, is left out.
+ * Adds entries to a block that is to be sent, repeated keys apart; a content subtype goes to the block's
+ * content type. What is not metadata, and what only this side may say, is left out.
  *
  * @throws MetadataError for a value that gRPC does not allow.
  */
 export function addMetadata(headers: OutgoingHttpHeaders, entries: readonly Entry[]): void {
   for (const { key, value } of entries) {
     if (isMetadata(key)) addField(headers, key, formatValue(key, value));
+    else if (key === SUBTYPE_KEY) addSubtype(headers, formatValue(key, value));
   }
 }
 
@@ -107,6 +115,24 @@ export function emptyBlock(): OutgoingHttpHeaders {
  */
 function isMetadata(key: string): boolean {
   return KEY.test(key) && !NOT_METADATA.has(key) && !key.startsWith(LOCAL_PREFIX);
+}
+
+function readSubtype(metadata: Entry[], contentType: string): void {
+  const [, subtype = "proto"] = SUBTYPE_FORM.exec(contentType) ?? [];
+  requireSubtype(subtype);
+  if (subtype === "proto") return;
+  metadata.push({ key: SUBTYPE_KEY, value: Buffer.from(subtype, "latin1") });
+}
+
+/** Trailers have no content type. */
+function addSubtype(headers: OutgoingHttpHeaders, subtype: string): void {
+  requireSubtype(subtype);
+  if (headers["content-type"] === undefined) return;
+  headers["content-type"] = `application/grpc+${subtype}`;
+}
+
+function requireSubtype(subtype: string): void {
+  if (!SUBTYPE.test(subtype)) throw new MetadataError("the content subtype has no name");
 }
 
 function readEntries(metadata: Entry[], key: string, value: string): void {

@@ -71,6 +71,35 @@ describe("the bridge, before an application of bare HTTP/2", { timeout: 30_000 }
     call.cancel();
   });
 
+  it("carries a content subtype both ways", async () => {
+    const { answer } = open(session, "/a.B/C", {
+      metadata: [entry("grpc-content-subtype", "json")],
+    });
+    const received = await bridged.application.call(1);
+    assert.deepEqual(received.field("content-type"), ["application/grpc+json"]);
+    assert.deepEqual(received.field("grpc-content-subtype"), []);
+    received.answer(
+      Buffer.alloc(0),
+      { "grpc-status": "0" },
+      { "content-type": "application/grpc+json" },
+    );
+    const { header } = await answer;
+    const subtypes = header?.metadata.filter(({ key }) => key === "grpc-content-subtype");
+    assert.deepEqual(
+      subtypes?.map(({ value }) => textOf(value)),
+      ["json"],
+    );
+  });
+
+  it("refuses a content subtype that has no name", async () => {
+    const { answer } = open(session, "/a.B/C", {
+      metadata: [entry("grpc-content-subtype", "json, text/html")],
+    });
+    const { kind, code } = endOf(await answer);
+    assert.deepEqual([kind, code], ["refused", Code.UNIMPLEMENTED]);
+    assert.equal(bridged.application.calls.length, 0);
+  });
+
   it("says nothing of a deadline where there is none", async () => {
     const { call } = open(session, "/a.B/C");
     const received = await bridged.application.call(1);

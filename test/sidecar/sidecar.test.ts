@@ -255,6 +255,8 @@ describe("the sidecar, before a client of bare HTTP/2", { timeout: 30_000 }, () 
     ["a timeout of nine digits", { "grpc-timeout": "123456789m" }],
     ["a binary value that is no base64", { "x-bin": "*" }],
     ["a text value beyond ASCII", { x: "ü" }],
+    ["a content subtype without a name", { "content-type": "application/grpc+" }],
+    ["a content subtype beyond ASCII", { "content-type": "application/grpc+ü" }],
   ] as const) {
     it(`says INTERNAL for ${what}, and sends nothing`, async () => {
       const { answer } = client.open("/a.B/C", headers, true);
@@ -275,10 +277,40 @@ describe("the sidecar, before a client of bare HTTP/2", { timeout: 30_000 }, () 
     assert.equal(enclave.calls.length, 0);
   });
 
-  it("takes any subtype of application/grpc", async () => {
-    const { answer } = client.open("/a.B/C", { "content-type": "application/grpc+proto" }, true);
-    (await enclave.call()).answer([]);
-    assert.equal(statusOf(await answer).code, Code.OK);
+  it("takes protobuf by either name", async () => {
+    for (const type of ["application/grpc", "application/grpc+proto", "application/grpc;a=b"]) {
+      const { answer } = client.open("/a.B/C", { "content-type": type }, true);
+      const call = await enclave.call(1);
+      assert.deepEqual(call.header.metadata, []);
+      call.answer([]);
+      assert.equal(statusOf(await answer).code, Code.OK);
+      enclave.calls.length = 0;
+    }
+  });
+
+  it("carries any other content subtype both ways", async () => {
+    const fields = { "content-type": "application/grpc+json", "grpc-content-subtype": "forged" };
+    const { answer } = client.open("/a.B/C", fields, true);
+    const call = await enclave.call();
+    assert.deepEqual(call.metadata("grpc-content-subtype"), ["json"]);
+    const subtype = { key: "grpc-content-subtype", value: Buffer.from("json") };
+    call.call.sendHeaders({ metadata: [subtype], encoding: "" });
+    call.end(0, "", [subtype]);
+    const { headers, trailers } = await answer;
+    assert.deepEqual(valuesOf(headers, "content-type"), ["application/grpc+json"]);
+    for (const block of [headers, trailers]) {
+      assert.deepEqual(valuesOf(block, "grpc-content-subtype"), []);
+    }
+    assert.deepEqual(valuesOf(trailers, "content-type"), []);
+  });
+
+  it("says INTERNAL for a content subtype of the enclave that has no name", async () => {
+    const { answer } = client.open("/a.B/C", {}, true);
+    const subtype = { key: "grpc-content-subtype", value: Buffer.from("json, text/html") };
+    (await enclave.call()).call.sendHeaders({ metadata: [subtype], encoding: "" });
+    const { headers } = await answer;
+    assert.equal(statusOf(await answer).code, Code.INTERNAL);
+    assert.deepEqual(valuesOf(headers, "content-type"), ["application/grpc"]);
   });
 
   it("says INTERNAL for a request that ends inside a message, and does not end the upload", async () => {
