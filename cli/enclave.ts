@@ -2,11 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { type Attester, Simulator } from "../attestation/nsm/index.ts";
-import { type Bridge, startBridge } from "../services/bridge/index.ts";
+import { startBridge } from "../services/bridge/index.ts";
 import { addressText, cids, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { readPolicy } from "./policy-file.ts";
+import { reloadOnHangup } from "./policy-reload.ts";
 
 interface Flags {
   readonly listen: string;
@@ -40,6 +41,8 @@ On vsock: addresses the kernel takes in 28 KiB ahead, since several kernels lose
 above 32 KiB. If large messages stall, the device may report only later what it took: raise
 --vsock-buffer at both ends, to 262144 for instance.
 
+SIGHUP reads the policy of --callers again, with the release manifest that it names: sessions of callers
+whom it does not admit any more end at once. A policy that cannot be used leaves the old one in place.
 SIGTERM or SIGINT drains for up to 30 s and exits with 0; a second one exits with 1.`;
 
 /** The command, to be registered under the program. */
@@ -100,6 +103,9 @@ async function run(flags: Flags, command: Command): Promise<void> {
     logger,
     signal: stop.signal,
   });
+  if (flags.callers !== undefined) {
+    reloadOnHangup(flags.callers, logger, async (policy) => (await starting).updateCallers(policy));
+  }
   const stopped = drainOnSignal(
     async (graceMs) => {
       stop.abort();
@@ -109,9 +115,8 @@ async function run(flags: Flags, command: Command): Promise<void> {
     },
     (signal) => logger.info({ signal }, "draining"),
   );
-  let bridge: Bridge;
   try {
-    bridge = await starting;
+    const bridge = await starting;
     logger.info({ address: bridge.address, upstream: flags.upstream }, "listening");
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) {

@@ -14,7 +14,8 @@ import { addressText, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { outerCredentials } from "./outer-credentials.ts";
-import { readPolicy, readStatedPolicy, type StatedPolicy } from "./policy-file.ts";
+import { readPolicy, type StatedPolicy } from "./policy-file.ts";
+import { reloadOnHangup } from "./policy-reload.ts";
 
 /** Between attempts to say which enclave it is. */
 const ATTACH_INTERVAL_MS = 5_000;
@@ -116,7 +117,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
   });
   logger.info({ address: sidecar.address, target: flags.target }, "listening");
   void announce(sidecar, stated, logger);
-  process.on("SIGHUP", () => void reload(sidecar, flags.policy, logger));
+  reloadOnHangup(flags.policy, logger, (policy) => sidecar.updatePolicy(policy));
   await drainOnSignal(
     async (graceMs) => sidecar.close(graceMs),
     (signal) => logger.info({ signal }, "draining"),
@@ -141,21 +142,6 @@ async function announce(sidecar: Sidecar, stated: StatedPolicy, logger: Logger):
       lastReason = reason;
       await pause(ATTACH_INTERVAL_MS, undefined, { ref: false });
     }
-  }
-}
-
-/** Takes the policy as the file has it now. */
-async function reload(sidecar: Sidecar, file: string, logger: Logger): Promise<void> {
-  try {
-    const { policy } = await readStatedPolicy(file);
-    sidecar.updatePolicy(policy);
-    const { service, sequence } = policy.manifest ?? {};
-    logger.info({ service, sequence }, "policy read again");
-  } catch (error) {
-    logger.warn(
-      { reason: (error as Error).message },
-      "the policy cannot be used: the old one stays",
-    );
   }
 }
 

@@ -38,6 +38,8 @@ export interface BridgeOptions extends Pick<
 export interface Bridge {
   /** The bound address. */
   readonly address: string;
+  /** Replaces the policy for callers, as `updateCallers` of EnclaveServer does. @throws as that. */
+  readonly updateCallers: EnclaveServer["updateCallers"];
   /**
    * Drains and stops: sessions end when their calls are over, and calls that are open after `graceMs`
    * (30,000 by default) end as UNAVAILABLE.
@@ -98,6 +100,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     const bound = await server.listen(options.listen);
     return {
       address: bound,
+      updateCallers: (policy) => server.updateCallers(policy),
       async close(graceMs: number = DEFAULT_GRACE_MS): Promise<void> {
         await server.shutdown(graceMs);
         upstream.close();

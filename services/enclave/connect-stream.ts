@@ -21,6 +21,7 @@ import type { SessionEvents } from "../../channel/session-options.ts";
 import type { Session } from "../../channel/session.ts";
 import { SessionDriver } from "../grpc/session-driver.ts";
 import type { OuterStream } from "../grpc/session-driver.ts";
+import type { CallerPolicy } from "./caller-policy.ts";
 import { MessageReader } from "./message-reader.ts";
 
 /** What a stream needs of the server that accepted it. */
@@ -107,6 +108,13 @@ export class ConnectStream implements OuterStream {
   goAway(graceMs: number): void {
     if (this.#session !== undefined) this.#session.goAway(performance.now(), graceMs);
     else this.#refuse(UNAVAILABLE);
+  }
+
+  /** Ends a session at once when its caller is not admitted any more. */
+  reappraise(callers: CallerPolicy): void {
+    if (this.#session !== undefined && !callers.readmits(this.#session.evidence)) {
+      this.#session.abort();
+    }
   }
 
   /** Cuts the stream. On a later turn, for the same reason as `closeSoon`. */

@@ -2,9 +2,8 @@
 import { AttestationError } from "../../attestation/errors.ts";
 import type { AttestationRequest, Attester } from "../../attestation/nsm/attester.ts";
 import { Nsm } from "../../attestation/nsm/nsm.ts";
-import type { Policy } from "../../attestation/policy.ts";
-import { VerifiedEvidence } from "../../attestation/verified-evidence.ts";
 import type { VerifyEvidence } from "../../channel/evidence.ts";
+import type { CallerPolicy } from "./caller-policy.ts";
 import { EnclaveClock } from "./enclave-clock.ts";
 import { requireModuleEntropy } from "./entropy.ts";
 
@@ -15,14 +14,13 @@ export class EvidenceSource {
   /** Undefined: callers need not attest. */
   readonly verifyCaller: VerifyEvidence | undefined;
 
-  private constructor(attester: Attester, isOwn: boolean, callers: Policy | undefined) {
+  private constructor(attester: Attester, isOwn: boolean, callers: CallerPolicy | undefined) {
     this.#attester = attester;
     this.#isOwn = isOwn;
     if (callers === undefined) return;
     const clock = new EnclaveClock();
     this.#clock = clock;
-    this.verifyCaller = (evidence, binding) =>
-      VerifiedEvidence.verify(evidence, { ...binding, policy: callers, now: clock.now() });
+    this.verifyCaller = (evidence, binding) => callers.verify(evidence, binding, clock.now());
   }
 
   /**
@@ -31,7 +29,7 @@ export class EvidenceSource {
    * @throws AttestationError `nsm-unavailable` outside an enclave; Error when the kernel's
    *   randomness does not come from the module.
    */
-  static async open(given?: Attester, callers?: Policy): Promise<EvidenceSource> {
+  static async open(given?: Attester, callers?: CallerPolicy): Promise<EvidenceSource> {
     if (given === undefined || given instanceof Nsm) await requireModuleEntropy();
     if (given !== undefined) return new EvidenceSource(given, false, callers);
     const { openNsmDevice } = await import("../../attestation/nsm/device.ts");

@@ -6,12 +6,13 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
 
 import { Health as HealthDescriptor } from "#gen/grpc/health/v1/health_pb.js";
-import { Policy } from "../../attestation/policy.ts";
+import type { Policy, PolicyOptions } from "../../attestation/policy.ts";
 import { paddedLength } from "../../channel/padding.ts";
 import { formatAddress, parseAddress } from "../../transport/address.ts";
 import { listen } from "../../transport/listen.ts";
 import type { Listener } from "../../transport/listen.ts";
 import { serviceDefinition } from "../grpc/service-definition.ts";
+import { CallerPolicy } from "./caller-policy.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { EvidenceSource } from "./evidence-source.ts";
 import type { Handlers } from "./handlers.ts";
@@ -45,7 +46,7 @@ export class EnclaveServer {
   readonly health: Health = new Health();
   readonly #options: EnclaveServerOptions;
   readonly #limits: EnclaveLimits;
-  readonly #callers: Policy | undefined;
+  readonly #callers: CallerPolicy | undefined;
   readonly #dispatcher: Dispatcher;
   readonly #reflected = new ReflectedServices();
   readonly #listeners: Listener[] = [];
@@ -67,7 +68,7 @@ export class EnclaveServer {
     requirePositiveInteger("vsockBufferBytes", options.vsockBufferBytes ?? 1);
     // Refuses a bucket that cannot be.
     paddedLength(options.padding ?? "none", 1);
-    if (callers !== undefined) this.#callers = Policy.is(callers) ? callers : Policy.from(callers);
+    if (callers !== undefined) this.#callers = new CallerPolicy(callers);
   }
 
   /**
@@ -117,6 +118,20 @@ export class EnclaveServer {
     this.#listeners.push(listener);
     if (this.#closing !== undefined) await listener.close();
     return formatAddress(listener.address);
+  }
+
+  /**
+   * Replaces the policy for callers, when a manifest that it was made of is followed by another for
+   * instance. Sessions of callers whom the new one does not admit end at once.
+   *
+   * @throws TypeError when the server was made without one, and so does not ask its callers to attest;
+   *   TypeError or RangeError for a policy that is none; the old one stays.
+   */
+  updateCallers(policy: Policy | PolicyOptions): void {
+    const callers = this.#callers;
+    if (callers === undefined) throw new TypeError("the server has no policy for callers");
+    callers.replace(policy);
+    void this.#started().then((running) => running?.sessions.reappraise(callers));
   }
 
   /**

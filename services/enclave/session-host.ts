@@ -13,6 +13,7 @@ import type { Padding } from "../../channel/padding.ts";
 import type { SessionEvents } from "../../channel/session-options.ts";
 import { Session } from "../../channel/session.ts";
 import type { SuiteId } from "../../channel/suite.ts";
+import type { CallerPolicy } from "./caller-policy.ts";
 import { answerOnly, ConnectStream, UNAVAILABLE } from "./connect-stream.ts";
 import type { ConnectHost } from "./connect-stream.ts";
 import type { CallSettings } from "./base-call.ts";
@@ -93,6 +94,11 @@ export class SessionHost implements ConnectHost {
         resolve();
       };
     });
+  }
+
+  /** Ends at once every session whose caller the policy does not admit any more. */
+  reappraise(callers: CallerPolicy): void {
+    for (const stream of this.#sessions) stream.reappraise(callers);
   }
 
   /** Cuts whatever is left. */

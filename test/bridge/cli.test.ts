@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -24,27 +24,7 @@ describe("sealrpc enclave", { timeout: 60_000 }, () => {
     await enclave.says(/SIMULATED/);
     await enclave.says(/"msg":"the application is away"/);
     assert.doesNotMatch(enclave.stderr, /listening/);
-    const server = new grpc.Server();
-    server.addService(
-      {
-        echo: {
-          path: "/echo.Echo/Echo",
-          requestStream: false,
-          responseStream: false,
-          requestSerialize: SAME,
-          requestDeserialize: SAME,
-          responseSerialize: SAME,
-          responseDeserialize: SAME,
-        },
-      },
-      {
-        echo: (call: { request: Buffer }, done: grpc.sendUnaryData<Buffer>) =>
-          done(null, call.request),
-      },
-    );
-    await new Promise((resolve) => {
-      server.bindAsync(at("app"), grpc.ServerCredentials.createInsecure(), resolve);
-    });
+    const server = await startEcho(at("app"));
     await enclave.says(/"msg":"the application is there"/);
     await enclave.says(/"msg":"listening"/);
     const policy = parsePolicyFile(readFileSync(policyFile, "utf8"));
@@ -62,6 +42,27 @@ describe("sealrpc enclave", { timeout: 60_000 }, () => {
     const { status } = await enclave.stop();
     assert.equal(status, 0);
     assert.match(enclave.stderr, /"msg":"draining".*\n.*"msg":"stopped"/);
+    server.forceShutdown();
+  });
+
+  it("reads the policy for callers again on SIGHUP, and keeps the old one when it is none", async () => {
+    const callers = join(folder, "callers.json");
+    const write = (referenceValues: object[]): void =>
+      writeFileSync(callers, JSON.stringify({ referenceValues }));
+    write([{ pcr0: "ab".repeat(48) }]);
+    const server = await startEcho(at("app"));
+    const enclave = new RunningProgram("cli/main.js", {
+      args: ["enclave", ...flags, ...simulated, "--callers", callers],
+    });
+    await enclave.says(/"msg":"listening"/);
+    write([]);
+    process.kill(enclave.pid, "SIGHUP");
+    await enclave.says(/referenceValues.*the old one stays/);
+    write([{ pcr0: "cd".repeat(48) }]);
+    process.kill(enclave.pid, "SIGHUP");
+    await enclave.says(/"msg":"policy read again"/);
+    const { status } = await enclave.stop();
+    assert.equal(status, 0);
     server.forceShutdown();
   });
 
@@ -102,3 +103,29 @@ describe("sealrpc enclave", { timeout: 60_000 }, () => {
     );
   });
 });
+
+/** An application that sends back what it gets. */
+async function startEcho(address: string): Promise<grpc.Server> {
+  const server = new grpc.Server();
+  server.addService(
+    {
+      echo: {
+        path: "/echo.Echo/Echo",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: SAME,
+        requestDeserialize: SAME,
+        responseSerialize: SAME,
+        responseDeserialize: SAME,
+      },
+    },
+    {
+      echo: (call: { request: Buffer }, done: grpc.sendUnaryData<Buffer>) =>
+        done(null, call.request),
+    },
+  );
+  await new Promise((resolve) => {
+    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), resolve);
+  });
+  return server;
+}

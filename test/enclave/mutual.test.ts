@@ -9,7 +9,7 @@ import { ClientHandshake } from "../../channel/client-handshake.ts";
 import { ChannelError } from "../../channel/errors.ts";
 import { nodeBackend } from "../../crypto/node.ts";
 import { callerOf } from "../../services/enclave/caller.ts";
-import type { EnclaveServer } from "../../services/enclave/server.ts";
+import { EnclaveServer } from "../../services/enclave/server.ts";
 import { request, response } from "../support/dispatch.ts";
 import { TestEnclave } from "../support/enclave.ts";
 
@@ -81,6 +81,26 @@ describe("a server that asks its callers to attest", () => {
     );
   });
 
+  it("goes by the policy that it was given last, and ends sessions of others at once", async () => {
+    const successor = await Simulator.create();
+    const changing = await TestEnclave.start(add, { callers: caller.policyOptions() });
+    const session = await changing.session({ attest: attestBy(caller) });
+    const both = await changing.session({ attest: attestBy(caller) });
+    assert.throws(() => changing.server.updateCallers({ referenceValues: [] }), RangeError);
+    changing.server.updateCallers({ ...caller.policyOptions(), maxAgeMs: 1000 });
+    await both.unary("Unary", request("x"));
+    changing.server.updateCallers(successor.policyOptions());
+    for (const { closed } of [session, both]) assert.equal((await closed)?.code, "peer-alert");
+    await assert.rejects(
+      changing.session({ attest: attestBy(caller) }),
+      (error) => error instanceof ChannelError && error.code === "caller-refused",
+    );
+    const next = await changing.session({ attest: attestBy(successor) });
+    await next.unary("Unary", request("x"));
+    assert.equal(seen.splice(0).length, 4);
+    await changing.stop();
+  });
+
   it("judges certificates by its own module's time, not the host's", async () => {
     const hours = 3_600_000;
     const module = await Simulator.create({ now: () => Date.now() + 24 * hours });
@@ -118,6 +138,11 @@ describe("a server that does not ask", () => {
     await session.unary("Unary", request("x"), { metadata });
     assert.equal(evidence, undefined);
     await enclave.stop();
+  });
+
+  it("takes no policy for callers later either", () => {
+    const server = new EnclaveServer();
+    assert.throws(() => server.updateCallers({ insecureAnyMeasurement: true }), TypeError);
   });
 
   it("finds no caller in an object that only looks like a call", () => {
