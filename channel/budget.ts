@@ -1,17 +1,9 @@
 /** The memory that an endpoint spends on what it keeps for all its calls (docs/protocol.md §8, Memory). */
 
-/** A session, as the budget sees it. */
-export interface BudgetHolder {
-  /** Bytes that it keeps. */
-  readonly heldBytes: number;
-  /** Ends the call that keeps most; false when no call keeps anything. */
-  shed(): boolean;
-}
-
 /** One budget for all sessions of an endpoint. */
 export class Budget {
   readonly #maxBytes: number;
-  readonly #holders = new Set<BudgetHolder>();
+  readonly #accounts = new Set<Account>();
   #heldBytes = 0;
   #reliefIsDue = false;
 
@@ -29,12 +21,12 @@ export class Budget {
     return 4 * this.#heldBytes >= 3 * this.#maxBytes;
   }
 
-  join(holder: BudgetHolder): void {
-    this.#holders.add(holder);
+  join(account: Account): void {
+    this.#accounts.add(account);
   }
 
-  leave(holder: BudgetHolder): void {
-    this.#holders.delete(holder);
+  leave(account: Account): void {
+    this.#accounts.delete(account);
   }
 
   /** What goes beyond the budget is relieved when the step that kept it is over. */
@@ -51,11 +43,51 @@ export class Budget {
   /** While too much is kept, ends the call that keeps most in the session that keeps most. */
   relieve(): void {
     while (this.#heldBytes > this.#maxBytes) {
-      let most: BudgetHolder | undefined;
-      for (const holder of this.#holders) {
-        if (most === undefined || holder.heldBytes > most.heldBytes) most = holder;
+      let most: Account | undefined;
+      for (const account of this.#accounts) {
+        if (most === undefined || account.heldBytes > most.heldBytes) most = account;
       }
       if (most === undefined || !most.shed()) return;
     }
+  }
+}
+
+/** What one session keeps, on the budget of its endpoint if that has one. */
+export class Account {
+  /** Ends the call that keeps most; false when no call keeps anything. */
+  readonly shed: () => boolean;
+  readonly #budget: Budget | undefined;
+  #heldBytes = 0;
+  #isClosed = false;
+
+  constructor(budget: Budget | undefined, shed: () => boolean) {
+    this.#budget = budget;
+    this.shed = shed;
+    budget?.join(this);
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  get isTight(): boolean {
+    return this.#budget?.isTight ?? false;
+  }
+
+  /** What is kept changed by this much. */
+  charge(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#budget?.charge(bytes);
+    if (this.#isClosed) this.close();
+  }
+
+  relieve(): void {
+    this.#budget?.relieve();
+  }
+
+  /** The session is over. What it received before, and is not read yet, still counts. */
+  close(): void {
+    this.#isClosed = true;
+    if (this.#heldBytes === 0) this.#budget?.leave(this);
   }
 }

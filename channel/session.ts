@@ -5,7 +5,7 @@
  */
 import type { VerifiedEvidence } from "../attestation/verified-evidence.ts";
 import type { CryptoBackend } from "../crypto/backend.ts";
-import type { Budget, BudgetHolder } from "./budget.ts";
+import { Account } from "./budget.ts";
 import type { CallHost } from "./call-host.ts";
 import type { ClientCallEvents } from "./call-events.ts";
 import { fits } from "./call-message.ts";
@@ -30,7 +30,7 @@ const SHARED_MS = 1_000;
 
 type State = "open" | "closing" | "closed";
 
-export class Session implements BudgetHolder {
+export class Session {
   /** What the peer showed in the handshake. */
   readonly evidence: VerifiedEvidence | undefined;
   readonly #role: frame.Role;
@@ -42,7 +42,7 @@ export class Session implements BudgetHolder {
   readonly #opener: Opener;
   readonly #lifetime: Lifetime;
   readonly #liveness: Liveness;
-  readonly #budget: Budget | undefined;
+  readonly #account: Account;
   readonly #host: CallHost & { nowMs: number };
   #state: State = "open";
   /** When what is still open is ended: close()'s grace, or patience after GOAWAY or the own `end`. */
@@ -53,7 +53,6 @@ export class Session implements BudgetHolder {
   #endIsSealed = false;
   #endCame = false;
   #alert: AlertCode | undefined;
-  #heldBytes = 0;
   #sharedUntilMs = -Infinity;
   /** Of the record whose frames are being visited. */
   #contentBytes = 0;
@@ -61,14 +60,13 @@ export class Session implements BudgetHolder {
     this.#receiveFrame(type, flags, callId, body);
 
   constructor(options: SessionOptions) {
-    const { backend, established, nowMs, budget } = options;
+    const { backend, established, nowMs } = options;
     this.evidence = established.evidence;
     this.#role = options.role;
     this.#backend = backend;
     this.#events = options.events;
     this.#established = established;
-    this.#budget = budget;
-    budget?.join(this);
+    this.#account = new Account(options.budget, () => this.#calls.shed());
     const jitter = (backend.randomBytes(1)[0] ?? 0) / 256;
     this.#lifetime = new Lifetime(established.terms, nowMs, jitter);
     const limits: Partial<DirectionOptions> = {
@@ -91,7 +89,7 @@ export class Session implements BudgetHolder {
         : new EnclaveCalls(
             this.#host,
             established.terms,
-            () => budget?.isTight ?? false,
+            () => this.#account.isTight,
             options.onCall,
           );
   }
@@ -99,10 +97,6 @@ export class Session implements BudgetHolder {
   /** Calls that are open, those that wait for their OPEN to be sealed included. */
   get openCalls(): number {
     return this.#calls.openCalls;
-  }
-
-  get heldBytes(): number {
-    return this.#heldBytes;
   }
 
   /** Most calls that the enclave takes at once on this session. */
@@ -165,7 +159,7 @@ export class Session implements BudgetHolder {
     } catch (error) {
       this.#fail(error);
     }
-    this.#budget?.relieve();
+    this.#account.relieve();
     this.#maybeEnd();
     if (this.hasOutput()) this.#events.onOutput();
   }
@@ -294,11 +288,6 @@ export class Session implements BudgetHolder {
     return exportKey(this.#backend, this.#established.exporterSecret, label, context, length);
   }
 
-  /** Part of `BudgetHolder`. */
-  shed(): boolean {
-    return this.#calls.shed();
-  }
-
   #take(nowMs: number): Uint8Array | undefined {
     let frameBytes = 0;
     if (this.#state !== "closed" && !this.#endIsSealed) {
@@ -402,13 +391,8 @@ export class Session implements BudgetHolder {
     this.#established.exporterSecret.fill(0);
     if (this.#alert !== undefined || this.#endIsDue()) this.#events.onOutput();
     else this.#outbound.destroy();
-    this.#leaveBudget();
+    this.#account.close();
     this.#events.onClosed(error);
-  }
-
-  /** What was received before the end, and is not read yet, still counts. */
-  #leaveBudget(): void {
-    if (this.#heldBytes === 0) this.#budget?.leave(this);
   }
 
   #takeAlert(code: AlertCode): Uint8Array | undefined {
@@ -462,11 +446,7 @@ export class Session implements BudgetHolder {
         this.#events.onOutput();
       },
       afterSeal: (callbacks) => this.#outbound.afterSeal(callbacks),
-      charge: (bytes) => {
-        this.#heldBytes += bytes;
-        this.#budget?.charge(bytes);
-        if (this.#isClosed()) this.#leaveBudget();
-      },
+      charge: (bytes) => this.#account.charge(bytes),
     };
   }
 }
