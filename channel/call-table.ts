@@ -5,6 +5,8 @@ import type { ChannelError } from "./errors.ts";
 export interface CallTable {
   /** Calls that are open on the wire or wait to be. */
   readonly openCalls: number;
+  /** Whether the other end, or the numbers of calls, let no more be opened. */
+  readonly isDraining: boolean;
   /** The next deadline, or something earlier; Infinity: none. */
   readonly nextDeadlineMs: number;
   /** Takes a frame of a call, or GOAWAY. @throws Violation */
@@ -13,6 +15,8 @@ export interface CallTable {
   tick(nowMs: number): void;
   /** Ends all calls that are left: with an error, or because the session ends in order. */
   endAll(error: ChannelError | undefined): void;
+  /** Ends the calls that outlast the session. */
+  endOverdue(): void;
   /** Ends the call that keeps most memory; false when none keeps any. */
   shed(): boolean;
 }

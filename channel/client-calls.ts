@@ -78,8 +78,8 @@ export class ClientCalls implements CallTable, ClientCallOwner {
     }
   }
 
-  /** Cancels what is left, when the time that close() gave is over. */
-  cancelAll(): void {
+  /** The time that close() gave is over. */
+  endOverdue(): void {
     for (const call of [...this.#unsealed, ...this.#sealed.values()]) call.cancel();
   }
 

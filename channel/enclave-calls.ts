@@ -16,6 +16,8 @@ const DELAYED: Status = { code: 4, message: "the call was on its way for too lon
 const FULL: Status = { code: 8, message: "the enclave takes no more calls now", trailers: [] };
 
 export class EnclaveCalls implements CallTable, EnclaveCallOwner {
+  /** The client learns of an end by GOAWAY, which the session sends. */
+  readonly isDraining = false;
   readonly maxDelayMs: number;
   readonly #host: CallHost;
   readonly #maxCalls: number;
@@ -79,8 +81,8 @@ export class EnclaveCalls implements CallTable, EnclaveCallOwner {
     for (const call of this.#calls.values()) call.abandon(reason);
   }
 
-  /** Ends what still runs: the session is too old. */
-  ageAll(): void {
+  /** The session is too old. */
+  endOverdue(): void {
     for (const call of this.#calls.values()) call.age();
   }
 

@@ -21,7 +21,7 @@ import { Liveness } from "./liveness.ts";
 import { Outbound } from "./outbound.ts";
 import { Opener, Sealer, type DirectionOptions } from "./record.ts";
 import type { SessionEvents, SessionOptions } from "./session-options.ts";
-import { ALERT, Violation, type AlertCode } from "./violation.ts";
+import { ALERT, endingOf, type AlertCode } from "./violation.ts";
 
 const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
@@ -110,8 +110,7 @@ export class Session {
 
   /** Client: whether no call can be opened any more: GOAWAY came, or the session closes. */
   get isDraining(): boolean {
-    if (this.#state !== "open") return true;
-    return this.#calls instanceof ClientCalls && this.#calls.isDraining;
+    return this.#state !== "open" || this.#calls.isDraining;
   }
 
   /** Client: whether a call may be opened: young, not draining, numbers left. */
@@ -233,8 +232,7 @@ export class Session {
         this.#fail(new ChannelError("truncated", "the peer did not end the session"));
         return;
       }
-      if (this.#calls instanceof ClientCalls) this.#calls.cancelAll();
-      else this.#calls.ageAll();
+      this.#calls.endOverdue();
     }
     if (!this.#endIsSealed) this.#outbound.tick(nowMs);
     this.#maybeEnd();
@@ -357,8 +355,8 @@ export class Session {
   }
 
   #maybeEnd(): void {
-    const drained = this.#calls instanceof ClientCalls && this.#calls.isDraining;
-    if (this.#state === "open" && drained && this.#calls.openCalls === 0) this.#state = "closing";
+    const { isDraining, openCalls } = this.#calls;
+    if (this.#state === "open" && isDraining && openCalls === 0) this.#state = "closing";
     if (this.#endIsDue()) this.#events.onOutput();
   }
 
@@ -371,16 +369,9 @@ export class Session {
 
   #fail(error: unknown): void {
     if (this.#isClosed()) return;
-    if (error instanceof Violation) {
-      this.#alert = error.alert;
-      this.#closed(new ChannelError(error.code, error.message));
-    } else if (error instanceof ChannelError) {
-      if (error.code === "malformed-record") this.#alert = ALERT.malformed;
-      this.#closed(error);
-    } else {
-      this.#alert = ALERT.internal;
-      this.#closed(new ChannelError("malformed-frame", "internal error", { cause: error }));
-    }
+    const ending = endingOf(error);
+    this.#alert = ending.alert;
+    this.#closed(ending.error);
   }
 
   #closed(error: ChannelError | undefined): void {

@@ -1,5 +1,5 @@
 /** A broken rule of the protocol, on its way from where it is seen to the session that ends for it. */
-import type { ChannelErrorCode } from "./errors.ts";
+import { ChannelError, type ChannelErrorCode } from "./errors.ts";
 
 /** The codes of an alert record (docs/protocol.md §7). */
 export const ALERT = {
@@ -24,4 +24,23 @@ export class Violation extends Error {
     this.alert = alert;
     this.code = code;
   }
+}
+
+/** How a session ends for an error: what its own side is told, and the alert that the peer gets. */
+export interface Ending {
+  readonly error: ChannelError;
+  /** None for what the peer knows, or shall not learn more of. */
+  readonly alert: AlertCode | undefined;
+}
+
+/** The ending for anything that was thrown. */
+export function endingOf(error: unknown): Ending {
+  if (error instanceof Violation) {
+    return { error: new ChannelError(error.code, error.message), alert: error.alert };
+  }
+  if (error instanceof ChannelError) {
+    return { error, alert: error.code === "malformed-record" ? ALERT.malformed : undefined };
+  }
+  const internal = new ChannelError("malformed-frame", "internal error", { cause: error });
+  return { error: internal, alert: ALERT.internal };
 }
