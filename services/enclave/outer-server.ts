@@ -17,6 +17,11 @@ const CONNECT_PATH = "/sealrpc.v1.AttestedChannelService/Connect";
 const GRPC_CONTENT_TYPE = /^application\/grpc(?:$|[+;])/i;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADER_FIELDS = 64;
+/**
+ * What a proxy may have on its way. This end does not read while it waits to write, and the kernel
+ * may hold less: that is well while the proxy reads whatever its own writes do.
+ */
+const WINDOW_BYTES = 512 * 1024;
 /** How long connections may take to close in order. */
 const CLOSE_MS = 1_000;
 
@@ -27,10 +32,9 @@ export class OuterServer {
 
   constructor(maxStreams: number, onConnect: (stream: ServerHttp2Stream) => void) {
     this.#server = createServer({
-      // Windows stay at their default: this hop has no distance, and with windows beyond what the
-      // socket buffers, two Node ends that both send would wait for each other for ever.
       settings: {
         enablePush: false,
+        initialWindowSize: WINDOW_BYTES,
         maxConcurrentStreams: maxStreams,
         maxHeaderListSize: MAX_HEADER_BYTES,
       },
@@ -40,6 +44,7 @@ export class OuterServer {
     });
     this.#server.on("session", (connection) => {
       this.#connections.add(connection);
+      connection.setLocalWindowSize(WINDOW_BYTES);
       connection.on("close", () => this.#connections.delete(connection));
     });
     // A connection that failed takes its streams with it, and they tell their sessions.

@@ -17,6 +17,9 @@ export interface QueueLimits {
   readonly pauseBytes: number;
 }
 
+const NOBODY = (): void => {};
+type Acknowledge = (error: Error | null | undefined) => void;
+
 /** Past this multiple of `holdBytes` the peer does not read, and is cut off. */
 const KILL_FACTOR = 2;
 
@@ -29,18 +32,17 @@ export class EarlyAckSocket extends Duplex {
   onRoom: () => void = () => {};
   readonly #socket: Socket;
   readonly #limits: QueueLimits;
-  #held: (() => void) | undefined;
+  #held: Acknowledge | undefined;
 
   constructor(socket: Socket, limits: QueueLimits) {
-    super({ highWaterMark: 128 * 1024 });
+    super();
     this.#socket = socket;
     this.#limits = limits;
-    socket.on("data", (chunk: Buffer) => {
-      if (!this.push(chunk)) {
-        socket.pause();
-      }
-    });
-    socket.on("end", () => this.push(null));
+    // A listener would make either flow by itself.
+    super.pause();
+    socket.pause();
+    socket.on("data", (chunk: Buffer) => this.emit("data", chunk));
+    socket.on("end", () => this.emit("end"));
     socket.on("error", (error) => this.destroy(error));
     socket.on("close", () => this.destroy());
   }
@@ -84,28 +86,29 @@ export class EarlyAckSocket extends Duplex {
     return this;
   }
 
-  override _read(): void {
+  // Buffers of the duplex's own would only cost: bytes go straight to the socket and come from it.
+  override pause(): this {
+    this.#socket.pause();
+    return this;
+  }
+
+  override resume(): this {
     this.#socket.resume();
+    return this;
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    this.#socket.write(chunk, this.#onWritten);
-    this.#acknowledge(callback);
+  override cork(): void {
+    this.#socket.cork();
   }
 
-  override _writev(chunks: { chunk: Buffer }[], callback: () => void): void {
-    const socket = this.#socket;
-    const last = chunks.length - 1;
-    socket.cork();
-    for (const [index, { chunk }] of chunks.entries()) {
-      if (index === last) {
-        socket.write(chunk, this.#onWritten);
-      } else {
-        socket.write(chunk);
-      }
-    }
-    socket.uncork();
-    this.#acknowledge(callback);
+  override uncork(): void {
+    this.#socket.uncork();
+  }
+
+  override write(chunk: string | Uint8Array, callback?: BufferEncoding | Acknowledge): boolean {
+    const hasRoom = this.#socket.write(chunk, this.#onWritten);
+    this.#acknowledge(typeof callback === "function" ? callback : NOBODY);
+    return hasRoom;
   }
 
   override _final(callback: () => void): void {
@@ -128,11 +131,11 @@ export class EarlyAckSocket extends Duplex {
     callback(error);
   }
 
-  #acknowledge(callback: () => void): void {
+  #acknowledge(callback: Acknowledge): void {
     const queued = this.#socket.writableLength;
     const holdBytes = this.#limits.holdBytes();
     if (queued <= holdBytes) {
-      callback();
+      callback(null);
     } else if (queued <= KILL_FACTOR * holdBytes) {
       this.#held = callback;
     } else {
@@ -145,7 +148,7 @@ export class EarlyAckSocket extends Duplex {
     if (this.#held !== undefined && queued <= this.#limits.holdBytes()) {
       const callback = this.#held;
       this.#held = undefined;
-      callback();
+      callback(null);
     }
     if (queued <= this.#limits.pauseBytes / 2) {
       this.onRoom();

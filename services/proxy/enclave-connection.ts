@@ -17,10 +17,10 @@ import { EarlyAckSocket } from "./early-ack-socket.ts";
 import { MAX_HEADER_BYTES, MAX_HEADER_FIELDS, PAUSE_BYTES } from "./limits.ts";
 
 /**
- * What the enclave may have on its way to us, over all streams of the connection. Small, because
- * there is no distance to fill: what the kernel cannot hold would make the enclave stop reading.
+ * What the enclave may have on its way to us, over all streams of the connection. There is no
+ * distance to fill, but three processes that take turns: with less each of them waits for the others.
  */
-export const ENCLAVE_WINDOW_BYTES: number = 128 * 1024;
+export const ENCLAVE_WINDOW_BYTES: number = 512 * 1024;
 
 /** More than the enclave's windows can ever let us send; beyond it the enclave does not read. */
 const HOLD_BYTES = 64 * 1024 * 1024;
@@ -31,11 +31,6 @@ export interface EnclaveTarget {
   /** Milliseconds until an attempt, with HTTP/2's greeting, fails. */
   readonly dialTimeoutMs: number;
   readonly vsockBufferBytes?: number | undefined;
-  /**
-   * The way holds fewer bytes than {@link ENCLAVE_WINDOW_BYTES}, as vsock's buffers do. Early
-   * acknowledgement then keeps the two ends from waiting for each other, at a price in CPU.
-   */
-  readonly smallBuffers: boolean;
 }
 
 /** A connection whose greeting has arrived, until `onGone`. */
@@ -65,13 +60,13 @@ export class EnclaveConnection {
    * @throws TransportError `unreachable`, `timeout`, `closed`.
    */
   static async open(
-    { address, dialTimeoutMs, vsockBufferBytes, smallBuffers }: EnclaveTarget,
+    { address, dialTimeoutMs, vsockBufferBytes }: EnclaveTarget,
     signal: AbortSignal,
     onGone: (connection: EnclaveConnection) => void,
   ): Promise<EnclaveConnection> {
     const startMs = performance.now();
     const socket = await dial(address, { timeoutMs: dialTimeoutMs, signal, vsockBufferBytes });
-    const session = startSession(socket, smallBuffers);
+    const session = startSession(socket);
     const leftMs = Math.max(1, dialTimeoutMs - (performance.now() - startMs));
     try {
       await greeting(address, session, leftMs, signal);
@@ -160,10 +155,13 @@ export class EnclaveConnection {
   }
 }
 
-function startSession(socket: Socket, smallBuffers: boolean): ClientHttp2Session {
-  const stream = smallBuffers
-    ? new EarlyAckSocket(socket, { holdBytes: () => HOLD_BYTES, pauseBytes: PAUSE_BYTES })
-    : socket;
+function startSession(socket: Socket): ClientHttp2Session {
+  // The enclave does not read while it waits to write, and the kernel holds less than the windows
+  // do (vsock 28 KiB): so this end must read whatever its own writes do.
+  const stream = new EarlyAckSocket(socket, {
+    holdBytes: () => HOLD_BYTES,
+    pauseBytes: PAUSE_BYTES,
+  });
   const session = connect("http://enclave", {
     createConnection: () => stream,
     maxSessionMemory: Number.MAX_SAFE_INTEGER,

@@ -30,8 +30,6 @@ export interface ProxyOptions {
    */
   readonly windowBytes?: number | undefined;
   readonly limits?: Partial<ProxyLimits> | undefined;
-  /** Whether the way to the enclave holds less than 128 KiB; true for vsock unless set. */
-  readonly smallEnclaveBuffers?: boolean | undefined;
   /**
    * Bytes that the kernel takes in ahead on `vsock:` addresses, which bounds the enclave's packets;
    * 28,672 by default, since several kernels lose or corrupt packets above 32 KiB.
@@ -140,7 +138,6 @@ class RunningProxy implements Proxy {
           health.serving = up && this.#closing === undefined;
         },
         pingIntervalMs,
-        smallBuffers: options.smallEnclaveBuffers ?? address.kind === "vsock",
         vsockBufferBytes,
       }),
       windowBytes,

@@ -150,7 +150,6 @@ describe("a front connection that makes no progress", () => {
       maxEnclaveConnections: 1,
       onChange: () => {},
       pingIntervalMs: 10_000,
-      smallBuffers: false,
     });
     const server = createNetServer();
     await new Promise<void>((resolve) => {

@@ -132,7 +132,6 @@ describe("an enclave that stays away", () => {
       maxEnclaveConnections: 1,
       onChange: () => {},
       pingIntervalMs: 10_000,
-      smallBuffers: false,
     });
     await isEnough;
     pool.close();
@@ -174,13 +173,13 @@ describe("when the enclave sends GOAWAY", () => {
 });
 
 describe("toward the enclave", () => {
-  it("the windows stay small, of a stream and of the connection", async () => {
+  it("the windows are bounded, of a stream and of the connection", async () => {
     const enclave = await holdOpen(100);
     const { client } = await proxyTo(enclave.address);
     assert.equal(await finishes(client), grpc.status.OK);
     const [session] = enclave.sessions;
-    assert.equal(session?.remoteSettings.initialWindowSize, 128 * 1024);
-    assert.ok((session?.state.remoteWindowSize ?? 0) <= 128 * 1024);
+    assert.equal(session?.remoteSettings.initialWindowSize, 512 * 1024);
+    assert.ok((session?.state.remoteWindowSize ?? 0) <= 512 * 1024);
   });
 });
 

@@ -1,9 +1,8 @@
 /**
  * Runs one two-way flood and prints what came of it as JSON. Started by a test in a network
- * namespace whose kernel buffers it has shrunk. Arguments: `bare`, `sealrpc` or `sealrpc-small` (early
- * acknowledgement in the back too), the client's window
- * and the front window in bytes, milliseconds to run, and the
- * path of a Unix socket for the back hop, or nothing for TCP.
+ * namespace whose kernel buffers it has shrunk. Arguments: `bare` or `sealrpc`, the client's window
+ * and the front window in bytes, milliseconds to run, and the path of a Unix socket for the back hop,
+ * or nothing for TCP.
  */
 import { startProxy } from "../../services/proxy/index.ts";
 import { keepsFlowing, startBareProxy, startFlood, startFloodEnclave } from "../support/flood.ts";
@@ -20,7 +19,6 @@ const proxy =
     : await startProxy({
         enclave: path === undefined ? `127.0.0.1:${enclave.port}` : `unix:${path}`,
         listen: "127.0.0.1:0",
-        smallEnclaveBuffers: kind === "sealrpc-small",
         windowBytes: Number(frontWindow),
       });
 const port = "port" in proxy ? proxy.port : Number(proxy.address.split(":").at(-1));

@@ -22,7 +22,7 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true }));
 
-for (const hop of ["tcp", "unix", "hybrid", "small"] as const) {
+for (const hop of ["tcp", "unix", "hybrid"] as const) {
   describe(`the proxy in front of an enclave on ${hop}`, () => {
     let enclave: ConnectServer;
     let monitor: Monitor | undefined;
@@ -32,7 +32,6 @@ for (const hop of ["tcp", "unix", "hybrid", "small"] as const) {
     before(async () => {
       const backs = {
         hybrid: "unix:/guest.sock",
-        small: "127.0.0.1:0",
         tcp: "127.0.0.1:0",
         unix: "unix:/enclave.sock",
       };
@@ -44,11 +43,7 @@ for (const hop of ["tcp", "unix", "hybrid", "small"] as const) {
         target = `vsock+uds:${folder}/m.vsock:5000`;
       }
       const front = hop === "unix" ? `unix:${folder}/front.sock` : "127.0.0.1:0";
-      proxy = await startProxy({
-        enclave: target,
-        listen: front,
-        smallEnclaveBuffers: hop === "small",
-      });
+      proxy = await startProxy({ enclave: target, listen: front });
       client = new ConnectClient(proxy.address);
     });
     afterEach(() => {

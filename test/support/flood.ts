@@ -13,6 +13,8 @@ import {
 import { connect as connectSocket } from "node:net";
 import { CONNECT_PATH } from "../../services/proxy/header.ts";
 
+/** What `EnclaveServer` grants. */
+const ENCLAVE_WINDOW_BYTES = 512 * 1024;
 const CHUNK = Buffer.alloc(64 * 1024, "flood");
 
 /** Bytes that arrived, by direction. */
@@ -64,7 +66,11 @@ export async function startFloodEnclave(
   counts: FloodCounts,
   listen?: string,
 ): Promise<FloodServer> {
-  const server = createServer({ maxSessionMemory: Number.MAX_SAFE_INTEGER });
+  const server = createServer({
+    maxSessionMemory: Number.MAX_SAFE_INTEGER,
+    settings: { initialWindowSize: ENCLAVE_WINDOW_BYTES },
+  });
+  server.on("session", (session) => session.setLocalWindowSize(ENCLAVE_WINDOW_BYTES));
   server.on("stream", (stream) => {
     stream.on("data", (chunk: Buffer) => {
       counts.up += chunk.length;
