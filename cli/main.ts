@@ -48,6 +48,10 @@ for (const command of withSubcommands(program)) {
   command.exitOverride().showHelpAfterError("(--help shows what is possible)");
 }
 
+// Whoever reads the output may leave before its end; the exit status still says what it would.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") process.exitCode = report(error);
+});
 try {
   await program.parseAsync();
 } catch (error) {

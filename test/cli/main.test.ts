@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -21,6 +23,16 @@ describe("sealrpc", () => {
     assert.match(stdout, /Exit status: 0 good, 1 refused or failed, 2 wrong usage/);
     assert.equal(stderr, "");
     assert.equal(status, 0);
+  });
+
+  it("ends quietly when its output is not read to the end", async () => {
+    const main = join(repositoryRoot, "dist", "cli", "main.js");
+    const child = spawn(process.execPath, [main, "verify", "--help"]);
+    child.stdout.destroy();
+    let stderr = "";
+    child.stderr.on("data", (chunk: Buffer) => (stderr += String(chunk)));
+    const [status] = (await once(child, "close")) as [number | null];
+    assert.deepEqual([status, stderr], [0, ""]);
   });
 
   it("refuses an unknown command and an unknown option with status 2", async () => {
