@@ -5,6 +5,8 @@ import type { ChannelError } from "./errors.ts";
 export interface CallTable {
   /** Calls that are open on the wire or wait to be. */
   readonly openCalls: number;
+  /** How many, while each of them moves much; Infinity when one does not, or they are many. */
+  readonly bulkCalls: number;
   /** Whether the other end, or the numbers of calls, let no more be opened. */
   readonly isDraining: boolean;
   /** The next deadline, or something earlier; Infinity: none. */
@@ -25,6 +27,8 @@ export interface CallTable {
 interface TimedCall {
   readonly deadlineMs: number;
   readonly heldBytes: number;
+  /** Bytes of messages that came and that left so far. */
+  readonly movedBytes: number;
   expire(): void;
   shed(): void;
 }
@@ -54,6 +58,21 @@ export class Deadlines {
     }
     for (const call of passed) call.expire();
   }
+}
+
+/** A call that moved more is taken for one that will go on so. */
+const BULK_BYTES = 131_072;
+/** More calls are not looked at. */
+const MAX_BULK_CALLS = 8;
+
+/** How many calls there are; Infinity when one of them moved little, or they are many. */
+export function countBulk(calls: Iterable<TimedCall>): number {
+  let count = 0;
+  for (const call of calls) {
+    count += 1;
+    if (call.movedBytes <= BULK_BYTES || count > MAX_BULK_CALLS) return Infinity;
+  }
+  return count;
 }
 
 /** Ends the call that keeps most; false when none keeps anything. */

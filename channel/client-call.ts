@@ -81,6 +81,10 @@ export class ClientCall implements Sender, InboxEvents {
     return this.#heldBytes;
   }
 
+  get movedBytes(): number {
+    return this.#inbox.movedBytes + this.#outbox.movedBytes;
+  }
+
   get canSend(): boolean {
     if (this.#isOver) return false;
     if (this.#id === 0 || this.#outbox.canSend) return true;

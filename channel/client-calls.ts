@@ -1,6 +1,6 @@
 /** The calls of a session, at the client: their numbers, their frames, GOAWAY (docs/protocol.md §8, §10). */
 import type { CallHost } from "./call-host.ts";
-import { Deadlines, shedMost, type CallTable } from "./call-table.ts";
+import { countBulk, Deadlines, shedMost, type CallTable } from "./call-table.ts";
 import type { CallEnd, ClientCallEvents } from "./call-events.ts";
 import { ClientCall, type ClientCallOwner, type OpenOptions } from "./client-call.ts";
 import type { ChannelError } from "./errors.ts";
@@ -30,6 +30,10 @@ export class ClientCalls implements CallTable, ClientCallOwner {
 
   get openCalls(): number {
     return this.#sealed.size + this.#unsealed.size;
+  }
+
+  get bulkCalls(): number {
+    return this.#unsealed.size > 0 ? Infinity : countBulk(this.#sealed.values());
   }
 
   get nextDeadlineMs(): number {

@@ -8,7 +8,7 @@ import { ALERT, Violation } from "./violation.ts";
 const MAX_CREDIT = 0x7fffffff;
 /** What is kept granted beside other calls, which wait behind it, and while the distance is unknown. */
 const SHARED_WINDOW_BYTES = 131_072;
-/** What is kept granted to a call that has the session to itself. */
+/** What is kept granted to calls that have the session to themselves, all together. */
 const LONE_WINDOW_BYTES = 1_048_576;
 /**
  * The most that is kept granted for one call, however fast the call and however long the way. More
@@ -39,8 +39,11 @@ export interface Link {
   readonly nowMs: number;
   /** The round trip that distance alone makes; undefined while it is not known. */
   readonly distanceMs: number | undefined;
-  /** Whether other calls are, or were just now, on the same session. */
-  isShared(): boolean;
+  /**
+   * How many calls move much on the session; Infinity while there is another beside them, or was
+   * just now, or they are many.
+   */
+  bulkCalls(): number;
 }
 
 /** A message that the application waits for. */
@@ -116,8 +119,9 @@ export class ReceiveCredit {
   /** What is to be kept granted from now on. */
   #nextGranted(keepsUp: boolean, link: Link): number {
     const { nowMs, distanceMs } = link;
-    const isAlone = keepsUp && distanceMs !== undefined && !link.isShared();
-    const least = isAlone ? LONE_WINDOW_BYTES : SHARED_WINDOW_BYTES;
+    const bulkCalls = keepsUp && distanceMs !== undefined ? link.bulkCalls() : Infinity;
+    const isAlone = bulkCalls !== Infinity;
+    const least = Math.max(SHARED_WINDOW_BYTES, Math.floor(LONE_WINDOW_BYTES / bulkCalls));
     const roundMs = nowMs - this.#roundMs;
     if (2 * this.#roundBytes >= this.#granted && 2 * roundMs >= (distanceMs ?? 0)) {
       const bytesPerMs = this.#roundBytes / Math.max(1, roundMs);

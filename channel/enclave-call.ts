@@ -83,6 +83,10 @@ export class EnclaveCall implements Sender, InboxEvents {
     return this.#heldBytes;
   }
 
+  get movedBytes(): number {
+    return this.#inbox.movedBytes + this.#outbox.movedBytes;
+  }
+
   get isOver(): boolean {
     return this.#isOver;
   }

@@ -1,6 +1,6 @@
 /** The calls of a session, in the enclave: what is accepted, what is refused (docs/protocol.md §9). */
 import type { CallHost } from "./call-host.ts";
-import { Deadlines, shedMost, type CallTable } from "./call-table.ts";
+import { countBulk, Deadlines, shedMost, type CallTable } from "./call-table.ts";
 import type { EnclaveCallEvents } from "./call-events.ts";
 import { parseRequestHeader, type RequestHeader, type Status } from "./call-message.ts";
 import { EnclaveCall, type EnclaveCallOwner } from "./enclave-call.ts";
@@ -41,6 +41,10 @@ export class EnclaveCalls implements CallTable, EnclaveCallOwner {
 
   get openCalls(): number {
     return this.#calls.size;
+  }
+
+  get bulkCalls(): number {
+    return countBulk(this.#calls.values());
   }
 
   get nextDeadlineMs(): number {

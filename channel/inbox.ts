@@ -38,6 +38,8 @@ const ARRAY_BYTES = 224;
 const START_BYTES = 5;
 
 export class Inbox {
+  /** Bytes of messages that came so far. */
+  movedBytes = 0;
   readonly #events: InboxEvents;
   readonly #credit: ReceiveCredit;
   readonly #maxMessageBytes: number;
@@ -74,6 +76,7 @@ export class Inbox {
     if (this.#ended) throw new Violation(ALERT.state, "malformed-frame", "MESSAGE came after END");
     const cost = MESSAGE_COST + body.length;
     this.#credit.receive(cost);
+    this.movedBytes += body.length;
     const assembly = this.#assembly;
     if (assembly !== undefined) this.#continue(assembly, flags, body, recordBytes, cost);
     else if ((flags & MORE) !== 0) return this.#begin(flags, body, recordBytes, cost);

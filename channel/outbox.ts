@@ -23,6 +23,8 @@ export class Outbox {
   credit: number;
   /** What waits costs, so that empty messages count too. */
   queuedBytes = 0;
+  /** Bytes of messages that have left so far. */
+  movedBytes = 0;
   #queue: Outgoing[] = [];
   /** Callbacks of messages that are queued, while the queue is too long. */
   #waiting: (() => void)[] = [];
@@ -98,6 +100,7 @@ export class Outbox {
     record.length = at + piece;
     this.credit -= MESSAGE_COST + body;
     this.queuedBytes -= piece;
+    this.movedBytes += piece;
     next.sent += piece;
     return true;
   }

@@ -25,8 +25,8 @@ import { ALERT, endingOf, type AlertCode } from "./violation.ts";
 
 const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
-/** Calls that were open at once share the session for so long after. */
-const SHARED_MS = 1_000;
+/** After a small call beside others, another one is expected for so long. */
+const SHARED_MS = 250;
 
 type State = "open" | "closing" | "closed";
 
@@ -396,10 +396,11 @@ export class Session {
     }
   }
 
-  #isShared(): boolean {
+  #bulkCalls(): number {
     const { nowMs } = this.#host;
-    if (this.#calls.openCalls > 1) this.#sharedUntilMs = nowMs + SHARED_MS;
-    return nowMs < this.#sharedUntilMs;
+    const bulkCalls = this.#calls.openCalls > 1 ? this.#calls.bulkCalls : 1;
+    if (bulkCalls === Infinity) this.#sharedUntilMs = nowMs + SHARED_MS;
+    return nowMs < this.#sharedUntilMs ? Infinity : bulkCalls;
   }
 
   /** Asked again after a callback, which may have closed the session. */
@@ -415,7 +416,7 @@ export class Session {
       get distanceMs() {
         return liveness.distanceMs;
       },
-      isShared: () => this.#isShared(),
+      bulkCalls: () => this.#bulkCalls(),
       sendCredit: this.#established.sendCredit,
       receiveCredit: this.#established.receiveCredit,
       maxReceiveMessageBytes,

@@ -11,11 +11,11 @@ class Flow {
   readonly credit = new ReceiveCredit(INITIAL);
   granted = INITIAL;
   nowMs = 0;
-  isShared = false;
+  bulkCalls = 1;
   distanceMs: number | undefined = 0;
 
   get link(): Link {
-    return { nowMs: this.nowMs, distanceMs: this.distanceMs, isShared: () => this.isShared };
+    return { nowMs: this.nowMs, distanceMs: this.distanceMs, bulkCalls: () => this.bulkCalls };
   }
 
   /** Passes `bytes` at a rate, and gives the most that was granted ahead. */
@@ -36,9 +36,15 @@ describe("what a receiver keeps granted", () => {
   it("is 1 MiB for a call that is alone, and 128 KiB beside others", () => {
     const flow = new Flow();
     assert.equal(flow.run(8 * MIB, 100 * KIB), MIB);
-    flow.isShared = true;
+    flow.bulkCalls = Infinity;
     flow.run(8 * MIB, 100 * KIB);
     assert.equal(flow.run(8 * MIB, 100 * KIB), 128 * KIB);
+  });
+
+  it("is 1 MiB for calls that all move much, together", () => {
+    const flow = new Flow();
+    flow.bulkCalls = 4;
+    assert.equal(flow.run(8 * MIB, 100 * KIB), 256 * KIB);
   });
 
   it("is no more than the initial credit before the distance is known", () => {
@@ -49,7 +55,7 @@ describe("what a receiver keeps granted", () => {
 
   it("grows with what a long link carries in a round trip, and shrinks with it", () => {
     const flow = new Flow();
-    flow.isShared = true;
+    flow.bulkCalls = Infinity;
     flow.distanceMs = 40;
     const most = flow.run(64 * MIB, 50 * KIB);
     assert.ok(most > 2 * 40 * 50 * KIB && most < 4 * 40 * 50 * KIB, `${most}`);
@@ -80,7 +86,10 @@ describe("what a receiver keeps granted", () => {
       const piece = Math.min(granted, 16 * KIB);
       credit.receive(piece);
       cost += piece;
-      const due = credit.grant({ cost, demand: 4 * MIB - cost }, { ...link, isShared: () => true });
+      const due = credit.grant(
+        { cost, demand: 4 * MIB - cost },
+        { ...link, bulkCalls: () => Infinity },
+      );
       granted += due - piece;
       if (due > 0) grants += 1;
       assert.ok(granted > 0 && granted <= INITIAL && grants < 100, `${granted} in ${grants}`);
