@@ -30,6 +30,9 @@ const DEFAULTS: ChannelOptions = {
 const FIXED: ChannelOptions = {
   // Whether a call may be sent again is decided by what is sealed, never out here.
   "grpc.enable_retries": 0,
+  // Even so, grpc-js keeps what it could send again, and calls that written. A hello fits, and may be
+  // sent again; a record is written when it is on its way, or small calls would wait behind many.
+  "grpc.per_rpc_retry_buffer_size": 2048,
   // Records do not compress.
   "grpc.default_compression_algorithm": compressionAlgorithms.identity,
   // One record at most; a host cannot make the client keep more.

@@ -191,6 +191,7 @@ export class OuterSession implements PendingSession {
     this.#unwrittenBytes += message.length;
     this.#stream.write(message, (error?: Error | null) => {
       this.#unwrittenBytes -= message.length;
+      // grpc-js sends a copy, made before it calls back; a record holds nothing but sealed bytes.
       if (!error) giveArray(message);
       this.#driver.resume();
     });
