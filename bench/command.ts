@@ -7,6 +7,7 @@ export interface BenchCommand {
   readonly mode: "full" | "short" | "tiny";
   readonly rounds: number;
   readonly roundMs: number;
+  readonly warmUpMs: number;
   /** All of the mode unless given. */
   readonly loadNames: ReadonlySet<string> | undefined;
   readonly contenderNames: ReadonlySet<string> | undefined;
@@ -30,16 +31,19 @@ interface Flags {
 }
 
 const MODES = {
-  full: { rounds: 5, roundMs: 1000 },
-  short: { rounds: 3, roundMs: 400 },
-  tiny: { rounds: 1, roundMs: 50 },
+  full: { rounds: 5, roundMs: 1000, warmUpMs: 3000 },
+  short: { rounds: 3, roundMs: 500, warmUpMs: 2000 },
+  tiny: { rounds: 1, roundMs: 50, warmUpMs: 50 },
 } as const;
 
 /** Ends the process for `--help` and for what cannot be meant. */
 export function parseCommand(argv: readonly string[]): BenchCommand {
   const flags = new Command("npm run bench --")
     .description("Measures sealrpc and what a team could choose instead, side by side.")
-    .option("--short", "fewer loads, fewer and shorter rounds: a few minutes, not half an hour")
+    .option(
+      "--short",
+      "fewer loads, fewer and shorter rounds: minutes, not three quarters of an hour",
+    )
     .option("--tiny", "a glimpse of the loads of --short: whether it runs, not how fast")
     .option("--only <name...>", "loads and contenders, by name or by how the name begins", select)
     .option("--json <file>", "write every sample")

@@ -13,6 +13,8 @@ import { RunningContender } from "./running-contender.ts";
 export interface RunOptions {
   readonly rounds: number;
   readonly roundMs: number;
+  /** Of the first round of each load, which does not count. */
+  readonly warmUpMs: number;
   /** Of the contenders; all unless given. */
   readonly only?: ReadonlySet<string>;
   readonly onProgress: (text: string) => void;
@@ -24,7 +26,7 @@ const PATIENCE_MS = 30_000;
 interface Subject {
   readonly name: string;
   readonly title: string;
-  readonly measure: () => Promise<Sample>;
+  readonly measure: (durationMs: number) => Promise<Sample>;
 }
 
 export class Runner {
@@ -62,17 +64,18 @@ export class Runner {
   }
 
   async #rounds(load: Load, subjects: readonly Subject[]): Promise<ContenderReport[]> {
-    const { onProgress } = this.#options;
+    const { onProgress, roundMs, warmUpMs } = this.#options;
     const rounds = Math.min(this.#options.rounds, load.maxRounds ?? Infinity);
     const samples = new Map(subjects.map(({ name }) => [name, [] as Sample[]]));
     const errors = new Map<string, string>();
-    // The first round warms up and does not count. Idle sessions are made but once.
+    // Cold code costs every contender several times what it costs when warm, and not all alike.
+    // Idle sessions are made but once.
     for (let round = load.kind === "idle" ? 1 : 0; round <= rounds; round++) {
       for (const { name, title, measure } of subjects) {
         if (errors.has(name)) continue;
         onProgress(`${load.name}: round ${round} of ${rounds}, ${title}`);
         try {
-          const sample = await measure();
+          const sample = await measure(round === 0 ? warmUpMs : roundMs);
           if (round > 0) samples.get(name)?.push(sample);
         } catch (error) {
           errors.set(name, error instanceof Error ? error.message : String(error));
@@ -87,7 +90,7 @@ export class Runner {
   }
 
   #ways(load: WayLoad): Subject[] {
-    const { only, roundMs } = this.#options;
+    const { only } = this.#options;
     return load.contenders
       .filter((name) => only?.has(name) ?? true)
       .map((name) => {
@@ -102,12 +105,12 @@ export class Runner {
         return {
           name,
           title: kind.title,
-          measure: async () => {
+          measure: async (durationMs) => {
             const started = this.#contenders.get(key) ?? RunningContender.start(kind, load.setting);
             this.#contenders.set(key, started);
             const contender = await started;
             try {
-              return await measure(contender, load, roundMs * (load.timeFactor ?? 1));
+              return await measure(contender, load, durationMs * (load.timeFactor ?? 1));
             } catch (error) {
               // The next load starts it anew.
               this.#contenders.delete(key);
@@ -123,10 +126,9 @@ export class Runner {
     return (OPERATIONS[load.name] ?? []).map(({ name, title }) => ({
       name,
       title,
-      measure: async () => {
+      measure: async (durationMs) => {
         this.#micro ??= Program.start("micro", {}).then(([program]) => program);
-        const durationMs = this.#options.roundMs / 2;
-        const run = { load: load.name, operation: name, durationMs };
+        const run = { load: load.name, operation: name, durationMs: durationMs / 2 };
         const micro = await this.#micro;
         return { operationUs: await micro.call<number>("run", run, durationMs + PATIENCE_MS) };
       },

@@ -33,16 +33,15 @@ export function goalTable(goals: readonly GoalReport[]): string {
   return ["goals", ...align([["work", "against", "goal", "is", ""], ...rows], 2)].join("\n");
 }
 
-export function headLines(
-  report: Pick<Report, "startedAt" | "mode" | "rounds" | "roundMs" | "machine">,
-): string {
-  const { startedAt, mode, rounds, roundMs, machine } = report;
+export function headLines(report: Omit<Report, "foreignLoad" | "loads" | "goals">): string {
+  const { startedAt, mode, rounds, roundMs, warmUpMs, nodeOptions, machine } = report;
   const { cpu, cores, memoryGib, system, node, openssl, grpcJs, sealrpc } = machine;
   return [
     `${startedAt.slice(0, 10)}, sealrpc ${sealrpc}`,
     `${cpu}, ${cores} cores, ${memoryGib} GiB, ${system}`,
     `Node ${node}, OpenSSL ${openssl}, grpc-js ${grpcJs}`,
-    `${mode}: ${rounds} rounds of ${roundMs} ms each; ratios are to the first of a table, medians over rounds`,
+    `${mode}: ${rounds} rounds of ${roundMs} ms each after ${warmUpMs} ms to warm up, all with node ${nodeOptions.join(" ")}`,
+    "ratios are to the first of a table, medians over rounds",
   ].join("\n");
 }
 
