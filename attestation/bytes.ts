@@ -33,6 +33,17 @@ export function decodeHex(text: string): Uint8Array | undefined {
   return bytes;
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Reads UTF-8, or gives `undefined` for anything else. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Hexadecimal digits for an error message: at most 32 bytes of a long string, then its length. */
 export function excerptHex(bytes: Uint8Array | undefined): string {
   if (bytes === undefined) return "none";

@@ -5,6 +5,7 @@
  */
 
 import { Decoder } from "cbor-x/decode";
+import { decodeUtf8 } from "./bytes.ts";
 import { AttestationError, type AttestationErrorCode } from "./errors.ts";
 
 /** What differs between the documents that are scanned. */
@@ -51,7 +52,6 @@ interface Head {
 class Scanner {
   readonly #bytes: Uint8Array;
   readonly #shape: CborShape;
-  readonly #utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   #offset = 0;
 
   constructor(bytes: Uint8Array, shape: CborShape) {
@@ -134,11 +134,8 @@ class Scanner {
   #text(length: number): string {
     const start = this.#offset;
     this.#skip(length);
-    try {
-      return this.#utf8.decode(this.#bytes.subarray(start, this.#offset));
-    } catch {
-      return this.#refuse("text that is not UTF-8");
-    }
+    const text = decodeUtf8(this.#bytes.subarray(start, this.#offset));
+    return text ?? this.#refuse("text that is not UTF-8");
   }
 
   #head(): Head {

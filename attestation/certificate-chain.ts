@@ -8,7 +8,7 @@ import type { CryptoBackend } from "../crypto/backend.ts";
 import { equalBytes } from "./bytes.ts";
 import { type Certificate, parseCertificate } from "./certificate.ts";
 import { AttestationError } from "./errors.ts";
-import { chainMemory } from "./verified-chains.ts";
+import { chainKey, chainMemory } from "./verified-chains.ts";
 
 /** What a chain is verified against. */
 export interface ChainOptions {
@@ -39,28 +39,16 @@ export function verifyChain(
   if (cabundle[0] === undefined || !equalBytes(cabundle[0], root)) {
     refuse("cabundle[0]: expected the pinned root, received another certificate");
   }
-  const { complete } = chainMemory(backend);
-  const chain = complete.recall([...cabundle, certificate], () =>
-    verifySignatures(cabundle, certificate, backend),
-  );
+  const { authorities, complete } = chainMemory(backend);
+  const key = chainKey(backend, cabundle);
+  const chain = complete.recall(chainKey(backend, [key, certificate]), () => {
+    const above = authorities.recall(key, () => verifyAuthorities(cabundle, backend));
+    return [...above, verifyLeaf(certificate, above.at(-1), backend)];
+  });
   for (const { where, notBeforeMs, notAfterMs } of chain) {
     verifyTime(where, notBeforeMs - notBeforeLeewayMs, notAfterMs, nowMs);
   }
   return chain.at(-1) ?? refuse("expected a certificate, received none");
-}
-
-/** Verifies everything of a chain but its times. */
-function verifySignatures(
-  cabundle: readonly Uint8Array[],
-  certificate: Uint8Array,
-  backend: CryptoBackend,
-): readonly Certificate[] {
-  const memory = chainMemory(backend).authorities;
-  const authorities = memory.recall(cabundle, () => verifyAuthorities(cabundle, backend));
-  const leaf = parseCertificate(certificate, "certificate");
-  verifyLink(authorities.at(-1), leaf, backend);
-  verifyLeaf(leaf);
-  return [...authorities, leaf];
 }
 
 /** Verifies everything of the certificate authorities but their times. The first is the root. */
@@ -88,13 +76,22 @@ function verifyAuthority(authority: Certificate, authoritiesBelow: number): void
   }
 }
 
-function verifyLeaf({ where, basicConstraints, keyUsage }: Certificate): void {
+/** Verifies everything of the leaf but its times. */
+function verifyLeaf(
+  encoding: Uint8Array,
+  issuer: Certificate | undefined,
+  backend: CryptoBackend,
+): Certificate {
+  const leaf = parseCertificate(encoding, "certificate");
+  verifyLink(issuer, leaf, backend);
+  const { where, basicConstraints, keyUsage } = leaf;
   if (basicConstraints?.ca === true || basicConstraints?.pathLen !== undefined) {
     refuse(`${where}: expected no certificate authority`);
   }
   if (keyUsage?.digitalSignature !== true) {
     refuse(`${where}: expected keyUsage with digitalSignature`);
   }
+  return leaf;
 }
 
 function verifyLink(

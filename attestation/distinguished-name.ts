@@ -1,6 +1,6 @@
 /** Names in certificates (RFC 5280 §4.1.2.4): links compare them as bytes, so little is read. */
 
-import { encodeHex } from "./bytes.ts";
+import { decodeUtf8, encodeHex } from "./bytes.ts";
 import { type DerElement, derTag, DerReader } from "./der.ts";
 
 /** A name, and the two attributes that the verifier looks at. */
@@ -43,9 +43,5 @@ export function parseName(element: DerElement, where: string): DistinguishedName
 
 function parseText(reader: DerReader): string {
   const { content } = reader.read(derTag.utf8String, derTag.printableString);
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(content);
-  } catch {
-    return reader.refuse("text that is not UTF-8");
-  }
+  return decodeUtf8(content) ?? reader.refuse("text that is not UTF-8");
 }

@@ -10,6 +10,22 @@ import type { Certificate } from "./certificate.ts";
 const maxChains = 64;
 
 /**
+ * What tells a chain from all others: SHA-384(len(cert_0) || cert_0 || len(cert_1) || ...), lengths in
+ * two bytes. The key of a part may stand for the part.
+ */
+export function chainKey(backend: CryptoBackend, encodings: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(encodings.reduce((sum, { length }) => sum + 2 + length, 0));
+  let at = 0;
+  for (const encoding of encodings) {
+    bytes[at] = encoding.length >> 8;
+    bytes[at + 1] = encoding.length;
+    bytes.set(encoding, at + 2);
+    at += 2 + encoding.length;
+  }
+  return backend.hash("sha384", bytes);
+}
+
+/**
  * A bounded memory of chains, each from the root down, that one backend verified.
  *
  * Invariant: the key covers every byte of the chain, the root included, so a chain is recalled only
@@ -17,48 +33,27 @@ const maxChains = 64;
  * chain checks every validity again.
  */
 export class VerifiedChains {
-  readonly #backend: CryptoBackend;
   /** Least recently used first. */
   readonly #chains = new Map<string, readonly Certificate[]>();
-
-  constructor(backend: CryptoBackend) {
-    this.#backend = backend;
-  }
 
   get size(): number {
     return this.#chains.size;
   }
 
   /**
-   * The certificates of a chain that is remembered, or what `verify` makes of it, which is remembered
+   * The certificates of the chain with a key, if they are remembered, or what `verify` makes of it, which is remembered
    * then. What it throws leaves nothing behind; the least recently used chain makes room.
    */
-  recall(
-    encodings: readonly Uint8Array[],
-    verify: () => readonly Certificate[],
-  ): readonly Certificate[] {
-    const key = this.#keyOf(encodings);
-    const certificates = this.#chains.get(key) ?? verify();
-    this.#chains.delete(key);
-    this.#chains.set(key, certificates);
+  recall(key: Uint8Array, verify: () => readonly Certificate[]): readonly Certificate[] {
+    const name = encodeHex(key);
+    const certificates = this.#chains.get(name) ?? verify();
+    this.#chains.delete(name);
+    this.#chains.set(name, certificates);
     for (const [oldest] of this.#chains) {
       if (this.#chains.size <= maxChains) break;
       this.#chains.delete(oldest);
     }
     return certificates;
-  }
-
-  #keyOf(encodings: readonly Uint8Array[]): string {
-    // key = SHA-384(len(cert_0) || cert_0 || len(cert_1) || ...), lengths in two bytes
-    const bytes = new Uint8Array(encodings.reduce((sum, { length }) => sum + 2 + length, 0));
-    let at = 0;
-    for (const encoding of encodings) {
-      bytes[at] = encoding.length >> 8;
-      bytes[at + 1] = encoding.length;
-      bytes.set(encoding, at + 2);
-      at += 2 + encoding.length;
-    }
-    return encodeHex(this.#backend.hash("sha384", bytes));
   }
 }
 
@@ -81,10 +76,7 @@ const perBackend = new WeakMap<CryptoBackend, ChainMemory>();
 export function chainMemory(backend: CryptoBackend): ChainMemory {
   let memory = perBackend.get(backend);
   if (memory === undefined) {
-    memory = {
-      authorities: new VerifiedChains(backend),
-      complete: new VerifiedChains(backend),
-    };
+    memory = { authorities: new VerifiedChains(), complete: new VerifiedChains() };
     perBackend.set(backend, memory);
   }
   return memory;

@@ -29,6 +29,24 @@ const bare = (signatures: number): Operation => ({
   },
 });
 
+/** The least that a verifier needs for a leaf that it does not know. */
+const newKey: Operation = {
+  name: "p384-x2-new-key",
+  title: "node:crypto: 2 P-384 verifications, one key imported",
+  prepare: async () => {
+    const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-384" });
+    const message = Buffer.alloc(1024, 1);
+    const signature = sign("sha384", message, { key: privateKey, dsaEncoding: "ieee-p1363" });
+    const encoded = publicKey.export({ type: "spki", format: "der" });
+    return timed(() => {
+      const key = createPublicKey({ key: encoded, format: "der", type: "spki" });
+      for (let i = 0; i < 2; i++) {
+        verify("sha384", message, { key, dsaEncoding: "ieee-p1363" }, signature);
+      }
+    });
+  },
+};
+
 export const verifyCold: readonly Operation[] = [
   bare(CHAIN_SIGNATURES + 1),
   {
@@ -47,6 +65,7 @@ export const verifyCold: readonly Operation[] = [
 
 export const verifyWarm: readonly Operation[] = [
   bare(2),
+  newKey,
   {
     name: "sealrpc",
     title: "sealrpc: authorities known, a new leaf",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Certificate } from "../../attestation/certificate.ts";
-import { chainMemory, VerifiedChains } from "../../attestation/verified-chains.ts";
+import { chainKey, chainMemory, VerifiedChains } from "../../attestation/verified-chains.ts";
 import { nodeBackend } from "../../crypto/node.ts";
 import { portableBackend } from "../../crypto/portable.ts";
 
@@ -9,7 +9,10 @@ import { portableBackend } from "../../crypto/portable.ts";
 function verifies(chains: VerifiedChains, ...bytes: readonly number[]): boolean {
   let verified = false;
   const certificates = chains.recall(
-    bytes.map((byte) => Uint8Array.of(byte)),
+    chainKey(
+      nodeBackend,
+      bytes.map((byte) => Uint8Array.of(byte)),
+    ),
     () => {
       verified = true;
       return bytes.map((byte) => ({ serialNumber: Uint8Array.of(byte) }) as Certificate);
@@ -24,7 +27,7 @@ function verifies(chains: VerifiedChains, ...bytes: readonly number[]): boolean 
 
 describe("verified chains", () => {
   it("are recalled by every byte of them and by nothing else", () => {
-    const chains = new VerifiedChains(nodeBackend);
+    const chains = new VerifiedChains();
     assert.ok(verifies(chains, 1, 2));
     assert.ok(!verifies(chains, 1, 2));
     for (const other of [[1], [2], [2, 1], [1, 2, 3], [1, 3], []]) {
@@ -33,13 +36,13 @@ describe("verified chains", () => {
     // The same bytes, cut elsewhere.
     const nothing: readonly Certificate[] = [];
     assert.equal(
-      chains.recall([Uint8Array.of(1, 2)], () => nothing),
+      chains.recall(chainKey(nodeBackend, [Uint8Array.of(1, 2)]), () => nothing),
       nothing,
     );
   });
 
   it("are at most 64, and the least recently used goes first", () => {
-    const chains = new VerifiedChains(nodeBackend);
+    const chains = new VerifiedChains();
     for (let i = 0; i < 64; i++) verifies(chains, i);
     assert.ok(!verifies(chains, 0));
     assert.ok(verifies(chains, 64));
@@ -50,11 +53,14 @@ describe("verified chains", () => {
   });
 
   it("are not remembered when they do not verify", () => {
-    const chains = new VerifiedChains(nodeBackend);
+    const chains = new VerifiedChains();
     const refuse = (): never => {
       throw new RangeError("forged");
     };
-    assert.throws(() => chains.recall([Uint8Array.of(1)], refuse), RangeError);
+    assert.throws(
+      () => chains.recall(chainKey(nodeBackend, [Uint8Array.of(1)]), refuse),
+      RangeError,
+    );
     assert.equal(chains.size, 0);
     assert.ok(verifies(chains, 1));
   });
