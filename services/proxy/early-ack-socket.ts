@@ -17,7 +17,6 @@ export interface QueueLimits {
   readonly pauseBytes: number;
 }
 
-const NOBODY = (): void => {};
 type Acknowledge = (error: Error | null | undefined) => void;
 
 /** Past this multiple of `holdBytes` the peer does not read, and is cut off. */
@@ -32,7 +31,7 @@ export class EarlyAckSocket extends Duplex {
   onRoom: () => void = () => {};
   readonly #socket: Socket;
   readonly #limits: QueueLimits;
-  #held: Acknowledge | undefined;
+  #unacknowledged: Acknowledge[] = [];
 
   constructor(socket: Socket, limits: QueueLimits) {
     super();
@@ -107,7 +106,10 @@ export class EarlyAckSocket extends Duplex {
 
   override write(chunk: string | Uint8Array, callback?: BufferEncoding | Acknowledge): boolean {
     const hasRoom = this.#socket.write(chunk, this.#onWritten);
-    this.#acknowledge(typeof callback === "function" ? callback : NOBODY);
+    if (typeof callback === "function") this.#unacknowledged.push(callback);
+    if (this.queuedBytes > KILL_FACTOR * this.#limits.holdBytes()) {
+      this.destroy(new Error(`the peer does not read: ${this.queuedBytes} bytes wait for it`));
+    } else this.#acknowledge();
     return hasRoom;
   }
 
@@ -127,29 +129,20 @@ export class EarlyAckSocket extends Duplex {
     } else {
       this.#socket.destroy();
     }
-    this.#held = undefined;
+    this.#unacknowledged = [];
     callback(error);
   }
 
-  #acknowledge(callback: Acknowledge): void {
-    const queued = this.#socket.writableLength;
-    const holdBytes = this.#limits.holdBytes();
-    if (queued <= holdBytes) {
-      callback(null);
-    } else if (queued <= KILL_FACTOR * holdBytes) {
-      this.#held = callback;
-    } else {
-      this.destroy(new Error(`the peer does not read: ${queued} bytes wait for it`));
-    }
+  #acknowledge(): void {
+    if (this.queuedBytes > this.#limits.holdBytes()) return;
+    const callbacks = this.#unacknowledged;
+    this.#unacknowledged = [];
+    for (const callback of callbacks) callback(null);
   }
 
   readonly #onWritten = (): void => {
-    const queued = this.#socket.writableLength;
-    if (this.#held !== undefined && queued <= this.#limits.holdBytes()) {
-      const callback = this.#held;
-      this.#held = undefined;
-      callback(null);
-    }
+    const queued = this.queuedBytes;
+    if (this.#unacknowledged.length > 0) this.#acknowledge();
     if (queued <= this.#limits.pauseBytes / 2) {
       this.onRoom();
     }
