@@ -10,18 +10,22 @@ const { download, upload } = echoService;
 
 export async function runStream(
   client: Client,
-  { direction, messageBytes, durationMs }: StreamWork,
+  { direction, messageBytes, leadMs = 0, durationMs }: StreamWork,
   signal: AbortSignal,
 ): Promise<Done> {
+  const countFromMs = performance.now() + leadMs;
   let messages = 0;
   // From the first arrival to the last: how a stream begins is another question.
+  let counted = 0;
   let firstMs = 0;
   let lastMs = 0;
   let onArrival: () => void = () => {};
   const arrived = (): void => {
+    messages += 1;
     lastMs = performance.now();
-    if (messages++ === 0) firstMs = lastMs;
-    if (messages === LEAST_MESSAGES) onArrival();
+    if (lastMs < countFromMs) return;
+    if (counted++ === 0) firstMs = lastMs;
+    if (counted === LEAST_MESSAGES) onArrival();
   };
   const hasArrived = new Promise<void>((resolve) => {
     onArrival = resolve;
@@ -59,6 +63,6 @@ export async function runStream(
   for (const stop of stops) stop();
   if (failed.length > 0) throw new Error(`a stream ended early: ${String(failed[0])}`);
   const mib = (messages * messageBytes) / 1024 / 1024;
-  const seconds = (((lastMs - firstMs) / 1000) * messages) / (messages - 1);
+  const seconds = (((lastMs - firstMs) / 1000) * messages) / (counted - 1);
   return { seconds, calls: messages, mib };
 }

@@ -14,6 +14,8 @@ export interface StreamWork {
   /** Seen from the client. */
   readonly direction: "up" | "down" | "both";
   readonly messageBytes: number;
+  /** How long a stream has to find its rate before what arrives counts for it; 0 unless given. */
+  readonly leadMs?: number;
   readonly durationMs: number;
 }
 
