@@ -61,6 +61,12 @@ export const CONTENDERS: readonly ContenderKind[] = [
     client: wide,
   },
   { name: "sealrpc", title: "sealrpc", way: [enclave(), proxy] },
+  {
+    name: "sealrpc-typed",
+    title: "sealrpc, createClient",
+    way: [enclave(), proxy],
+    client: { typed: true },
+  },
   ...OTHER_SUITES.map((suite) => ({
     name: `sealrpc-suite-${suite}`,
     title: `sealrpc, suite ${suite}`,

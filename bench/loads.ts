@@ -26,9 +26,12 @@ const VARIANTS = CONTENDERS.map(({ name }) => name).filter((name) =>
 );
 
 export const LOADS: readonly Load[] = [
-  unary(100, 1, { inShort: true, contenders: [...GRID, "ehbp"] }),
+  unary(100, 1, { inShort: true, contenders: [...GRID, "sealrpc-typed", "ehbp"] }),
   unary(100, 16),
-  unary(100, 64, { inShort: true, contenders: [...GRID, "sealrpc-bare-proxy", "ehbp"] }),
+  unary(100, 64, {
+    inShort: true,
+    contenders: [...GRID, "sealrpc-typed", "sealrpc-bare-proxy", "ehbp"],
+  }),
   unary(100, 256),
   unary(100, 1000),
   ...[1, 16, 64, 256].map((outstanding) => unary(KIB, outstanding)),

@@ -12,7 +12,7 @@ import type { Load } from "./load.ts";
 import { LOADS } from "./loads.ts";
 import { describeMachine } from "./machine.ts";
 import { Progress } from "./progress.ts";
-import { nodeOptions, stopAllPrograms } from "./program.ts";
+import { stopAllPrograms } from "./program.ts";
 import type { LoadReport, Report } from "./report.ts";
 import { Runner } from "./runner.ts";
 import { foreignLine, goalTable, headLines, loadTable } from "./table.ts";
@@ -27,7 +27,7 @@ for (const [signal, status] of [
 process.on("exit", stopAllPrograms);
 
 const { mode, rounds, roundMs, warmUpMs, loadNames } = command;
-const about = { startedAt: new Date().toISOString(), mode, rounds, roundMs, warmUpMs, nodeOptions };
+const about = { startedAt: new Date().toISOString(), mode, rounds, roundMs, warmUpMs };
 const machine = describeMachine();
 const foreign = new ForeignLoad();
 const printed: string[] = [];

@@ -3,12 +3,6 @@ import { type ChildProcess, fork } from "node:child_process";
 import { type Answer, READY_ID, type Request } from "./programs/child.ts";
 import { cpuMicroseconds, endedChildrenMicroseconds, peakMib, resetPeak } from "./usage.ts";
 
-/**
- * Of every process, whichever contender's. The second is what docs/operations.md advises: without it
- * V8 marks a small heap again and again while bulk passes, in some runs and not in others.
- */
-export const nodeOptions: readonly string[] = ["--expose-gc", "--min-semi-space-size=16"];
-
 const START_TIMEOUT_MS = 30_000;
 const running = new Set<ChildProcess>();
 
@@ -39,7 +33,7 @@ export class Program {
     this.name = name;
     this.#child = fork(new URL(`programs/${name}.js`, import.meta.url), [JSON.stringify(options)], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
-      execArgv: [...nodeOptions],
+      execArgv: ["--expose-gc"],
     });
     running.add(this.#child);
     this.#child.on("message", (answer: Answer) => {

@@ -8,8 +8,6 @@ export interface Report {
   readonly rounds: number;
   readonly roundMs: number;
   readonly warmUpMs: number;
-  /** Of every process, whichever contender's. */
-  readonly nodeOptions: readonly string[];
   readonly machine: Machine;
   /** The share of all cores that others used meanwhile; null where the system does not tell. */
   readonly foreignLoad: number | null;

@@ -22,8 +22,6 @@ export interface ApplicationOptions {
 }
 
 const NODE = "usr/bin/node";
-/** With less, bulk keeps V8 marking the small heap of an enclave (docs/operations.md). */
-const NODE_OPTIONS = ["--min-semi-space-size=16"];
 const APPLICATION = "app";
 /** Small files that programs expect of any system. */
 const systemFiles: Readonly<Record<string, string>> = {
@@ -128,7 +126,7 @@ function startCommand(
     );
   }
   return {
-    command: [`/${NODE}`, ...NODE_OPTIONS, `/${path}`, ...words],
+    command: [`/${NODE}`, `/${path}`, ...words],
     environment: { HOME: "/", NODE_ENV: "production", PATH: "/usr/bin:/bin", ...environment },
   };
 }

@@ -3,12 +3,12 @@ import type { Client } from "@grpc/grpc-js";
 import { runHandshakes } from "../traffic/handshakes.ts";
 import { runStream } from "../traffic/stream.ts";
 import { runUnary } from "../traffic/unary.ts";
-import { ehbpCaller, grpcCaller, type UnaryCaller } from "../traffic/unary-caller.ts";
+import { ehbpCaller, grpcCaller, typedCaller, type UnaryCaller } from "../traffic/unary-caller.ts";
 import { runUnread } from "../traffic/unread.ts";
 import type { Done, Work } from "../traffic/work.ts";
 import { runChild } from "./child.ts";
 import { type Connection, connectOnce } from "./connect-once.ts";
-import { type ClientOptions, createClient } from "./create-client.ts";
+import { type ClientOptions, createClient, createEchoClient } from "./create-client.ts";
 
 /** Idle connections are made so many at a time. */
 const CONNECTING = 32;
@@ -27,6 +27,10 @@ runChild(async (options: ClientOptions) => {
         const { signal } = replace(stops, key);
         if (options.hpkeKey !== undefined && work.kind === "unary") {
           caller ??= await ehbpCaller(options.address, options.hpkeKey);
+          return runUnary(caller, work, signal);
+        }
+        if (options.typed && work.kind === "unary") {
+          caller ??= typedCaller(createEchoClient(options));
           return runUnary(caller, work, signal);
         }
         client ??= createClient(options);

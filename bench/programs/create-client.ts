@@ -1,8 +1,9 @@
 /** A contender's client as its user would make it. */
 import { Client, credentials } from "@grpc/grpc-js";
-import { AttestedChannel } from "sealrpc";
+import { AttestedChannel, createClient as createTypedClient } from "sealrpc";
 import type { AttestedChannelOptions } from "sealrpc";
 import { portableBackend } from "../../crypto/portable.ts";
+import { type EchoClient, typedEchoService } from "./typed-echo-service.ts";
 import type { Reachable } from "./reachable.ts";
 
 /** What a contender's client has of its own. */
@@ -10,6 +11,8 @@ export interface ClientTraits {
   readonly suite?: NonNullable<AttestedChannelOptions["suites"]>[number];
   readonly portable?: boolean;
   readonly windowBytes?: number;
+  /** Calls by sealrpc's own `createClient`, without a stub; unary ones only. */
+  readonly typed?: boolean;
   /** Verifies nothing; for handshakes only. */
   readonly credulous?: boolean;
 }
@@ -32,6 +35,13 @@ export function createClient(options: ClientOptions): Client {
       ...(windowBytes === undefined ? {} : { "grpc-node.flow_control_window": windowBytes }),
     },
   );
+}
+
+export function createEchoClient(options: ClientOptions): EchoClient {
+  const { address, policy } = options;
+  if (!policy) throw new Error("only an attested channel has typed clients");
+  const channel = new AttestedChannel(address, channelOptions(options, policy));
+  return createTypedClient(typedEchoService, channel) as unknown as EchoClient;
 }
 
 export function channelOptions(

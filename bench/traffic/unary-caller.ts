@@ -1,6 +1,7 @@
 /** One way to make a call: its request goes, its answer comes, `done` hears of it. */
 import type { Client } from "@grpc/grpc-js";
 import { echoService } from "../programs/echo-service.ts";
+import type { EchoClient } from "../programs/typed-echo-service.ts";
 import { loadEhbp } from "../programs/ehbp.ts";
 
 export type UnaryCaller = (request: Buffer, done: (error: unknown) => void) => void;
@@ -9,6 +10,12 @@ export function grpcCaller(client: Client): UnaryCaller {
   const { path, requestSerialize, responseDeserialize } = echoService.unary;
   return (request, done) => {
     client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, done);
+  };
+}
+
+export function typedCaller(client: EchoClient): UnaryCaller {
+  return (request, done) => {
+    client.unary({ value: request }).then(() => done(null), done);
   };
 }
 

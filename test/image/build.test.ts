@@ -126,7 +126,7 @@ describe("a built image", () => {
     const start =
       "#!/bin/busybox sh\n" +
       "exec env -i HOME=/ NODE_ENV=production PATH=/usr/bin:/bin 'LOG=it'\\''s' " +
-      "/bin/chroot /rootfs /usr/bin/node --min-semi-space-size=16 /app/main.js --listen vsock:any:5000\n";
+      "/bin/chroot /rootfs /usr/bin/node /app/main.js --listen vsock:any:5000\n";
     assert.equal(files.get("start")?.[1], start);
   });
 
