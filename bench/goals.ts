@@ -15,7 +15,9 @@ interface Goal {
 
 const GOALS: readonly Goal[] = [
   ...unary("unary 100 B, 64 outstanding", "unary-100b-x64", 6, 0.16),
+  ...unary("the same by createClient", "unary-100b-x64", 6, 0.16, "sealrpc-typed"),
   ...unary("unary 100 B, 1 outstanding", "unary-100b-x1", 1.2, 0.8),
+  ...unary("the same by createClient", "unary-100b-x1", 1.2, 0.8, "sealrpc-typed"),
   {
     work: "unary 64 KiB, 16 outstanding, calls/s",
     against: "TLS through L4",
@@ -117,8 +119,14 @@ export function judge(loads: readonly LoadReport[]): GoalReport[] {
   });
 }
 
-function unary(work: string, load: string, atLeast: number, atMost: number): Goal[] {
-  const common = { against: "plaintext", load, contender: "sealrpc", base: "plaintext" };
+function unary(
+  work: string,
+  load: string,
+  atLeast: number,
+  atMost: number,
+  contender = "sealrpc",
+): Goal[] {
+  const common = { against: "plaintext", load, contender, base: "plaintext" };
   return [
     { ...common, work: `${work}, calls/s`, figure: "callsPerSecond", atLeast },
     { ...common, work: `${work}, CPU of all`, figure: "cpuUs", atMost },
