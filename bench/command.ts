@@ -40,10 +40,7 @@ const MODES = {
 export function parseCommand(argv: readonly string[]): BenchCommand {
   const flags = new Command("npm run bench --")
     .description("Measures sealrpc and what a team could choose instead, side by side.")
-    .option(
-      "--short",
-      "fewer loads, fewer and shorter rounds: minutes, not three quarters of an hour",
-    )
+    .option("--short", "fewer loads, fewer and shorter rounds: six minutes, not half an hour")
     .option("--tiny", "a glimpse of the loads of --short: whether it runs, not how fast")
     .option("--only <name...>", "loads and contenders, by name or by how the name begins", select)
     .option("--json <file>", "write every sample")

@@ -1,7 +1,12 @@
 /** `sealrpc proxy`: the host's end, which forwards sealed streams and holds no key. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { DEFAULT_LIMITS, type ProxyTls, startProxy } from "../services/proxy/index.ts";
+import {
+  DEFAULT_LIMITS,
+  DEFAULT_WINDOW_BYTES,
+  type ProxyTls,
+  startProxy,
+} from "../services/proxy/index.ts";
 import { addressText, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
@@ -71,9 +76,9 @@ export function proxyCommand(): Command {
     )
     .option(
       "--window <bytes>",
-      "bytes that a client may have on its way on one stream; 2 to 4 MiB suit slow links",
+      "bytes that a client may have on its way on one stream",
       count,
-      8 * 1024 * 1024,
+      DEFAULT_WINDOW_BYTES,
     )
     .option(
       "--vsock-buffer <bytes>",

@@ -19,7 +19,8 @@ const CONNECT = "/sealrpc.v1.AttestedChannelService/Connect";
 /** What a user may change. */
 const DEFAULTS: ChannelOptions = {
   "grpc.enable_channelz": 0,
-  "grpc-node.flow_control_window": 8 * 1024 * 1024,
+  // Half of it comes in a round trip of a long link. What is kept is bounded by credit, not by this.
+  "grpc-node.flow_control_window": 32 * 1024 * 1024,
   "grpc.keepalive_time_ms": 30_000,
   "grpc.keepalive_timeout_ms": 20_000,
   "grpc.initial_reconnect_backoff_ms": 100,

@@ -2,4 +2,10 @@
 export type { ProxyTls } from "./front-door.ts";
 export { DEFAULT_LIMITS, type ProxyLimits } from "./limits.ts";
 export type { Logger } from "./logger.ts";
-export { type Proxy, type ProxyLoad, type ProxyOptions, startProxy } from "./proxy.ts";
+export {
+  DEFAULT_WINDOW_BYTES,
+  type Proxy,
+  type ProxyLoad,
+  type ProxyOptions,
+  startProxy,
+} from "./proxy.ts";

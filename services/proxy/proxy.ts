@@ -25,8 +25,8 @@ export interface ProxyOptions {
   /** Plain HTTP/2 without it. */
   readonly tls?: ProxyTls | undefined;
   /**
-   * Bytes that a client may have on its way on one stream, 8 MiB by default. A long link carries
-   * half of it per round trip; on a slow one it is a long queue.
+   * Bytes that a client may have on its way on one stream, 32 MiB by default. A long link carries
+   * half of it per round trip. Sessions bound what they send ahead themselves, by credit.
    */
   readonly windowBytes?: number | undefined;
   readonly limits?: Partial<ProxyLimits> | undefined;
@@ -66,7 +66,7 @@ export interface ProxyLoad {
   readonly queuedBytes: number;
 }
 
-const DEFAULT_WINDOW_BYTES = 8 * 1024 * 1024;
+export const DEFAULT_WINDOW_BYTES: number = 32 * 1024 * 1024;
 const MAX_WINDOW_BYTES = 2 ** 30 - 1;
 const DEFAULT_DIAL_TIMEOUT_MS = 10_000;
 const DEFAULT_PING_INTERVAL_MS = 15_000;

@@ -33,7 +33,11 @@ describe("a flood both ways", () => {
         tcp: `127.0.0.1:${enclave.port}`,
         unix: `unix:${path}`,
       }[hop];
-      const proxy = await startProxy({ enclave: address, listen: "127.0.0.1:0" });
+      const proxy = await startProxy({
+        enclave: address,
+        listen: "127.0.0.1:0",
+        windowBytes: 8 * MiB,
+      });
       const port = Number(proxy.address.split(":")[1]);
       const client = await startFlood({ port }, counts, { streams: 4, windowBytes: 8 * MiB });
       assert.ok(await keepsFlowing(counts, { runMs: 1500, stillMs: 1000 }), JSON.stringify(counts));
