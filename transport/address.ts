@@ -13,6 +13,12 @@ export function isVsockCid(cid: number): boolean {
   return Number.isSafeInteger(cid) && cid >= 0 && cid < VSOCK_CID_ANY;
 }
 
+/** @throws RangeError when a size given for vsock's buffer is no positive integer. */
+export function requireVsockBuffer(bytes: number | undefined): void {
+  if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes > 0)) return;
+  throw new RangeError(`vsockBufferBytes is ${bytes}, expected a positive integer`);
+}
+
 /** Where a connection goes or comes from. */
 export type Address =
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }

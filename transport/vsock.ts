@@ -4,7 +4,7 @@
  * death of the virtual device makes no event at all: the protocol above must frame and ping.
  */
 import type { Socket } from "node:net";
-import { type Address, formatAddress, VSOCK_CID_ANY } from "./address.ts";
+import { type Address, formatAddress, requireVsockBuffer, VSOCK_CID_ANY } from "./address.ts";
 import { type AttemptLimits, DEFAULT_TIMEOUT_MS, unreachable } from "./attempt.ts";
 import type { Listener, ListenOptions } from "./listener.ts";
 import { stopListening } from "./node-socket.ts";
@@ -126,9 +126,7 @@ export function vsockEndpoint(
   { cid, port }: VsockAddress,
   bufferBytes: number = DEFAULT_BUFFER_BYTES,
 ): Endpoint {
-  if (!Number.isSafeInteger(bufferBytes) || bufferBytes <= 0) {
-    throw new RangeError(`vsockBufferBytes is ${bufferBytes}, expected a positive integer`);
-  }
+  requireVsockBuffer(bufferBytes);
   const value = new Uint8Array(8);
   new DataView(value.buffer).setBigUint64(0, BigInt(bufferBytes), true);
   return {

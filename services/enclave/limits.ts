@@ -47,7 +47,9 @@ export function completeLimits(given: Partial<EnclaveLimits> = {}): EnclaveLimit
   const limits = { ...DEFAULT_LIMITS, ...given };
   for (const [name, value] of Object.entries(limits)) {
     if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new RangeError(`there is no limit ${name}`);
-    requirePositiveInteger(name, value);
+    if (!Number.isSafeInteger(value) || value <= 0) {
+      throw new RangeError(`${name} is ${value}, expected a positive integer`);
+    }
   }
   checkTerms(termsOf(limits));
   return limits;
@@ -57,13 +59,6 @@ export function completeLimits(given: Partial<EnclaveLimits> = {}): EnclaveLimit
 export function termsOf(limits: EnclaveLimits): SessionTerms {
   const { maxAgeMs, maxIdleMs, maxConcurrentCalls, maxDelayMs, initialCredit } = limits;
   return { maxAgeMs, maxIdleMs, maxConcurrentCalls, maxDelayMs, initialCredit };
-}
-
-/** @throws RangeError when the value is no positive integer. */
-export function requirePositiveInteger(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value <= 0) {
-    throw new RangeError(`${name} is ${value}, expected a positive integer`);
-  }
 }
 
 /** @throws RangeError when a limit for messages is neither a number of bytes nor -1, which is none. */

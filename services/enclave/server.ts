@@ -8,7 +8,7 @@ import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc
 import { Health as HealthDescriptor } from "#gen/grpc/health/v1/health_pb.js";
 import type { Policy, PolicyOptions } from "../../attestation/policy.ts";
 import { paddedLength } from "../../channel/padding.ts";
-import { formatAddress, parseAddress } from "../../transport/address.ts";
+import { formatAddress, parseAddress, requireVsockBuffer } from "../../transport/address.ts";
 import { listen } from "../../transport/listen.ts";
 import type { Listener } from "../../transport/listen.ts";
 import { serviceDefinition } from "../grpc/service-definition.ts";
@@ -17,12 +17,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { EvidenceSource } from "./evidence-source.ts";
 import type { Handlers } from "./handlers.ts";
 import { Health } from "./health.ts";
-import {
-  completeLimits,
-  requireMessageLimit,
-  requirePeers,
-  requirePositiveInteger,
-} from "./limits.ts";
+import { completeLimits, requireMessageLimit, requirePeers } from "./limits.ts";
 import type { EnclaveLimits } from "./limits.ts";
 import { factsOf, stderrLogger } from "./logger.ts";
 import type { EnclaveServerOptions } from "./options.ts";
@@ -65,7 +60,7 @@ export class EnclaveServer {
     requireMessageLimit("maxReceiveMessageBytes", maxReceiveMessageBytes);
     requireMessageLimit("maxSendMessageBytes", maxSendMessageBytes);
     requirePeers(options.vsockPeers);
-    requirePositiveInteger("vsockBufferBytes", options.vsockBufferBytes ?? 1);
+    requireVsockBuffer(options.vsockBufferBytes);
     // Refuses a bucket that cannot be.
     paddedLength(options.padding ?? "none", 1);
     if (callers !== undefined) this.#callers = new CallerPolicy(callers);

@@ -4,7 +4,12 @@
  * the others can still be served.
  */
 import type { Socket } from "node:net";
-import { type Address, formatAddress, parseAddress } from "../../transport/address.ts";
+import {
+  type Address,
+  formatAddress,
+  parseAddress,
+  requireVsockBuffer,
+} from "../../transport/address.ts";
 import { listen } from "../../transport/listen.ts";
 import type { Listener } from "../../transport/listener.ts";
 import { BufferBudget } from "./buffer-budget.ts";
@@ -113,7 +118,7 @@ class RunningProxy implements Proxy {
     for (const [name, value] of Object.entries({ windowBytes, dialTimeoutMs, pingIntervalMs })) {
       requirePositiveInteger(name, value);
     }
-    requirePositiveInteger("vsockBufferBytes", vsockBufferBytes ?? 1);
+    requireVsockBuffer(vsockBufferBytes);
     if (windowBytes > MAX_WINDOW_BYTES) {
       throw new RangeError(`windowBytes is ${windowBytes}, expected at most ${MAX_WINDOW_BYTES}`);
     }
