@@ -8,6 +8,7 @@ import { drainOnSignal } from "./drain.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { readPolicy } from "./policy-file.ts";
 import { reloadOnHangup } from "./policy-reload.ts";
+import { VSOCK_BUFFER_NOTE, vsockBufferOption } from "./vsock-buffer.ts";
 
 interface Flags {
   readonly listen: string;
@@ -37,9 +38,7 @@ Examples:
   sealrpc enclave --listen unix:/tmp/enclave.sock --upstream unix:/tmp/app.sock \\
     --attester simulator --write-policy policy.json
 
-On vsock: addresses the kernel takes in 28 KiB ahead, since several kernels lose or corrupt packets
-above 32 KiB. If large messages stall, the device may report only later what it took: raise
---vsock-buffer at both ends, to 262144 for instance.
+${VSOCK_BUFFER_NOTE}
 
 SIGHUP reads the policy of --callers again, with the release manifest that it names: sessions of callers
 whom it does not admit any more end at once. A policy that cannot be used leaves the old one in place.
@@ -68,11 +67,7 @@ export function enclaveCommand(): Command {
       "who may connect to a vsock: address, once for each; 3 is the parent (default: all)",
       cids,
     )
-    .option(
-      "--vsock-buffer <bytes>",
-      "what the kernel takes in ahead on vsock: addresses; see below (default: 28672)",
-      count,
-    )
+    .addOption(vsockBufferOption())
     .addOption(logLevelOption())
     .addHelpText("after", EXAMPLES)
     .action(async (flags: Flags, command: Command) => {

@@ -10,6 +10,7 @@ import {
 import { addressText, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
+import { VSOCK_BUFFER_NOTE, vsockBufferOption } from "./vsock-buffer.ts";
 
 interface Flags {
   readonly listen: string;
@@ -39,9 +40,7 @@ Examples:
   sealrpc proxy --listen 0.0.0.0:8443 --enclave vsock:16:5000 \\
     --tls-cert cert.pem --tls-key key.pem --client-ca clients.pem
 
-On vsock: addresses the kernel takes in 28 KiB ahead, since several kernels lose or corrupt packets
-above 32 KiB. If large messages stall, the device may report only later what it took: raise
---vsock-buffer at both ends, to 262144 for instance.
+${VSOCK_BUFFER_NOTE}
 
 SIGTERM or SIGINT drains for up to 30 s and exits with 0; a second one exits with 1.`;
 
@@ -80,11 +79,7 @@ export function proxyCommand(): Command {
       count,
       DEFAULT_WINDOW_BYTES,
     )
-    .option(
-      "--vsock-buffer <bytes>",
-      "what the kernel takes in ahead on vsock: addresses; see below (default: 28672)",
-      count,
-    )
+    .addOption(vsockBufferOption())
     .addOption(logLevelOption())
     .addHelpText("after", EXAMPLES)
     .action(async (flags: Flags, command: Command) => {
