@@ -10,10 +10,7 @@ const MAX_CREDIT = 0x7fffffff;
 const SHARED_WINDOW_BYTES = 131_072;
 /** What is kept granted to calls that have the session to themselves, all together. */
 const LONE_WINDOW_BYTES = 1_048_576;
-/**
- * The most that is kept granted for one call, however fast the call and however long the way. More
- * than HTTP/2 lets be on its way: it is given back later, by the application at the far end.
- */
+/** The most that is kept granted for one call, however fast the call and however long the way. */
 const MAX_WINDOW_BYTES = 16_777_216;
 /** How much more than the link has carried in a round trip is kept granted, so that it can. */
 const LONE_HEADROOM = 4;

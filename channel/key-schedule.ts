@@ -18,7 +18,8 @@ export interface SealingKey {
 }
 
 const KEY_BYTES = 32;
-const IV_BYTES = 12;
+/** Of an iv, and of a nonce. */
+export const IV_BYTES = 12;
 /** Bytes of a traffic secret and of the exporter's. */
 const SECRET_BYTES = 32;
 

@@ -4,7 +4,13 @@
  */
 import { TAG_BYTES, type CryptoBackend } from "../crypto/backend.ts";
 import { ChannelError } from "./errors.ts";
-import { nextTrafficSecret, recordNonce, trafficKey, type SealingKey } from "./key-schedule.ts";
+import {
+  IV_BYTES,
+  nextTrafficSecret,
+  recordNonce,
+  trafficKey,
+  type SealingKey,
+} from "./key-schedule.ts";
 import { MAX_PLAINTEXT_BYTES, paddedLength, type Padding } from "./padding.ts";
 import { takeArray } from "./record-array.ts";
 import type { SuiteId } from "./suite.ts";
@@ -25,7 +31,6 @@ const TYPES: readonly (RecordType | undefined)[] = [
   "alert",
 ];
 const ALERT_BYTES = 2;
-const NONCE_BYTES = 12;
 const DEFAULT_KEY_LIMIT_BYTES = 2 ** 30;
 const DEFAULT_KEY_LIMIT_MS = 600_000;
 
@@ -199,7 +204,7 @@ class DirectionKey {
   readonly #suite: SuiteId;
   readonly #limitBytes: number;
   readonly #limitMs: number;
-  readonly #nonce = new Uint8Array(NONCE_BYTES);
+  readonly #nonce = new Uint8Array(IV_BYTES);
   #secret: Uint8Array;
   #key: SealingKey;
   #sinceMs: number;
