@@ -17,6 +17,12 @@ runChild(async (options: ClientOptions) => {
   // Made when it is needed: some loads make their own, and no other shall be there.
   let client: Client | undefined;
   let caller: UnaryCaller | undefined;
+  const createCaller = async (): Promise<UnaryCaller> => {
+    const { address, hpkeKey, typed } = options;
+    if (hpkeKey !== undefined) return ehbpCaller(address, hpkeKey);
+    if (typed) return typedCaller(createEchoClient(options));
+    return grpcCaller((client ??= createClient(options)));
+  };
   const stops = new Map<string, AbortController>();
   const idle: Connection[] = [];
   return {
@@ -25,16 +31,11 @@ runChild(async (options: ClientOptions) => {
       run: async ({ work, key }: { work: Work; key: string }): Promise<Done> => {
         if (work.kind === "handshakes") return runHandshakes(options, work);
         const { signal } = replace(stops, key);
-        if (options.hpkeKey !== undefined && work.kind === "unary") {
-          caller ??= await ehbpCaller(options.address, options.hpkeKey);
-          return runUnary(caller, work, signal);
-        }
-        if (options.typed && work.kind === "unary") {
-          caller ??= typedCaller(createEchoClient(options));
+        if (work.kind === "unary") {
+          caller ??= await createCaller();
           return runUnary(caller, work, signal);
         }
         client ??= createClient(options);
-        if (work.kind === "unary") return runUnary(grpcCaller(client), work, signal);
         if (work.kind === "stream") return runStream(client, work, signal);
         return runUnread(client, work, signal);
       },
