@@ -1,5 +1,6 @@
 /** The calls of one session; `ClientCalls` and `EnclaveCalls` are the two ends of it. */
 import type { ChannelError } from "./errors.ts";
+import type { NumberTable } from "./number-table.ts";
 
 /** What a session needs of its calls, whichever end it is. */
 export interface CallTable {
@@ -66,13 +67,9 @@ const BULK_BYTES = 131_072;
 const MAX_BULK_CALLS = 8;
 
 /** How many calls there are; Infinity when one of them moved little, or they are many. */
-export function countBulk(calls: Iterable<TimedCall>): number {
-  let count = 0;
-  for (const call of calls) {
-    count += 1;
-    if (call.movedBytes <= BULK_BYTES || count > MAX_BULK_CALLS) return Infinity;
-  }
-  return count;
+export function countBulk(calls: Pick<NumberTable<TimedCall>, "size" | "values">): number {
+  if (calls.size > MAX_BULK_CALLS) return Infinity;
+  return calls.values().every(({ movedBytes }) => movedBytes > BULK_BYTES) ? calls.size : Infinity;
 }
 
 /** Ends the call that keeps most; false when none keeps anything. */

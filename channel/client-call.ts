@@ -39,6 +39,8 @@ const REFUSED_ELSEWHERE: ReadonlySet<number> = new Set([4, 8, 14]);
 export class ClientCall implements Sender, InboxEvents {
   isQueued = false;
   readonly deadlineMs: number;
+  /** Its place among the calls of the session, sealed or not. */
+  readonly order: number;
   readonly #host: CallHost;
   readonly #owner: ClientCallOwner;
   readonly #events: ClientCallEvents;
@@ -56,12 +58,14 @@ export class ClientCall implements Sender, InboxEvents {
   constructor(
     host: CallHost,
     owner: ClientCallOwner,
+    order: number,
     options: OpenOptions,
     events: ClientCallEvents,
   ) {
     this.deadlineMs = options.deadlineMs ?? Infinity;
     this.#host = host;
     this.#owner = owner;
+    this.order = order;
     this.#options = options;
     this.#events = events;
     this.#inbox = new Inbox(this, host);

@@ -5,6 +5,7 @@ import type { CallEnd, ClientCallEvents } from "./call-events.ts";
 import { ClientCall, type ClientCallOwner, type OpenOptions } from "./client-call.ts";
 import type { ChannelError } from "./errors.ts";
 import { CREDIT, GOAWAY, readU32 } from "./frame.ts";
+import { NumberTable } from "./number-table.ts";
 import { ALERT, Violation } from "./violation.ts";
 
 const MAX_CALL_ID = 0xffffffff;
@@ -12,11 +13,12 @@ const MAX_CALL_ID = 0xffffffff;
 export class ClientCalls implements CallTable, ClientCallOwner {
   readonly #host: CallHost;
   readonly #onDraining: () => void;
-  readonly #sealed = new Map<number, ClientCall>();
-  readonly #unsealed = new Set<ClientCall>();
+  readonly #sealed = new NumberTable<ClientCall>();
+  readonly #unsealed = new NumberTable<ClientCall>();
   /** Those that ended with OK and keep messages which the application has not read. */
   readonly #unread = new Set<ClientCall>();
   readonly #deadlines = new Deadlines();
+  #lastOrder = 0;
   #lastId = 0;
   /** The highest id that got HEADERS, MESSAGE, END or REFUSED. */
   #highestAnswered = 0;
@@ -33,7 +35,7 @@ export class ClientCalls implements CallTable, ClientCallOwner {
   }
 
   get bulkCalls(): number {
-    return this.#unsealed.size > 0 ? Infinity : countBulk(this.#sealed.values());
+    return this.#unsealed.size > 0 ? Infinity : countBulk(this.#sealed);
   }
 
   get nextDeadlineMs(): number {
@@ -46,8 +48,9 @@ export class ClientCalls implements CallTable, ClientCallOwner {
   }
 
   open(options: OpenOptions, events: ClientCallEvents): ClientCall {
-    const call = new ClientCall(this.#host, this, options, events);
-    this.#unsealed.add(call);
+    this.#lastOrder = (this.#lastOrder + 1) >>> 0;
+    const call = new ClientCall(this.#host, this, this.#lastOrder, options, events);
+    this.#unsealed.add(call.order, call);
     this.#deadlines.add(call.deadlineMs);
     this.#host.ready(call);
     return call;
@@ -71,12 +74,12 @@ export class ClientCalls implements CallTable, ClientCallOwner {
   }
 
   tick(nowMs: number): void {
-    this.#deadlines.tick(nowMs, () => [...this.#unsealed, ...this.#sealed.values()]);
+    this.#deadlines.tick(nowMs, () => this.#open());
   }
 
   endAll(error: ChannelError | undefined): void {
     this.#isDraining = true;
-    for (const call of this.#unsealed) call.finish({ kind: "unsealed" });
+    for (const call of this.#unsealed.values()) call.finish({ kind: "unsealed" });
     for (const call of this.#sealed.values()) {
       call.finish(error === undefined ? { kind: "goaway" } : { kind: "lost", error });
     }
@@ -84,13 +87,13 @@ export class ClientCalls implements CallTable, ClientCallOwner {
 
   /** The time that close() gave is over. */
   endOverdue(): void {
-    for (const call of [...this.#unsealed, ...this.#sealed.values()]) call.cancel();
+    for (const call of this.#open()) call.cancel();
   }
 
   /** No call is opened any more: those that were not sealed go elsewhere. */
   stopOpening(): void {
     this.#isDraining = true;
-    for (const call of this.#unsealed) call.finish({ kind: "unsealed" });
+    for (const call of this.#unsealed.values()) call.finish({ kind: "unsealed" });
   }
 
   shed(): boolean {
@@ -98,18 +101,23 @@ export class ClientCalls implements CallTable, ClientCallOwner {
   }
 
   number(call: ClientCall): number {
-    this.#unsealed.delete(call);
+    this.#unsealed.delete(call.order);
     this.#lastId += 1;
-    this.#sealed.set(this.#lastId, call);
+    this.#sealed.add(this.#lastId, call);
     return this.#lastId;
   }
 
   over(call: ClientCall): void {
-    if (!this.#unsealed.delete(call) && !this.#sealed.delete(call.id)) this.#unread.delete(call);
+    if (!this.#unsealed.delete(call.order) && !this.#sealed.delete(call.id))
+      this.#unread.delete(call);
   }
 
   unread(call: ClientCall): void {
     this.#unread.add(call);
+  }
+
+  #open(): ClientCall[] {
+    return [...this.#unsealed.values(), ...this.#sealed.values()];
   }
 
   #drain(last: number): void {

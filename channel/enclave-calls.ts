@@ -7,6 +7,7 @@ import { EnclaveCall, type EnclaveCallOwner } from "./enclave-call.ts";
 import type { ChannelError } from "./errors.ts";
 import type { SessionTerms } from "./established.ts";
 import { OPEN } from "./frame.ts";
+import { NumberTable } from "./number-table.ts";
 import { ALERT, Violation } from "./violation.ts";
 
 /** Takes a call that may run; it may refuse it still. */
@@ -23,7 +24,7 @@ export class EnclaveCalls implements CallTable, EnclaveCallOwner {
   readonly #maxCalls: number;
   readonly #isTight: () => boolean;
   readonly #onCall: OnCall;
-  readonly #calls = new Map<number, EnclaveCall>();
+  readonly #calls = new NumberTable<EnclaveCall>();
   readonly #deadlines = new Deadlines();
   #lastId = 0;
   /** Calls that count against the limit: not over yet, or their handler still runs. */
@@ -44,7 +45,7 @@ export class EnclaveCalls implements CallTable, EnclaveCallOwner {
   }
 
   get bulkCalls(): number {
-    return countBulk(this.#calls.values());
+    return countBulk(this.#calls);
   }
 
   get nextDeadlineMs(): number {
@@ -110,7 +111,7 @@ export class EnclaveCalls implements CallTable, EnclaveCallOwner {
     const call = new EnclaveCall(this.#host, this, callId, header, body.length);
     const isFull = this.#counted >= this.#maxCalls || this.#isTight();
     this.#counted += 1;
-    this.#calls.set(callId, call);
+    this.#calls.add(callId, call);
     if (call.isDelayed(true, this.#host.nowMs)) call.refuse(DELAYED, true);
     else if (isFull) call.refuse(FULL, true);
     else {

@@ -1,20 +1,32 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { countBulk } from "../../channel/call-table.ts";
+import { NumberTable } from "../../channel/number-table.ts";
 
-const call = (movedBytes: number): Parameters<typeof countBulk>[0] => [
-  { deadlineMs: Infinity, heldBytes: 0, movedBytes, expire: () => {}, shed: () => {} },
-];
-const bulk = call(1_000_000);
+const MUCH = 1_000_000;
 
 describe("calls that share a session", () => {
   it("are counted while each of them moves much", () => {
-    assert.equal(countBulk([...bulk, ...bulk, ...bulk]), 3);
+    assert.equal(countBulk(moving(MUCH, MUCH, MUCH)), 3);
   });
 
   it("are too many to count with a small one among them, or beyond eight", () => {
-    assert.equal(countBulk([...bulk, ...call(100), ...bulk]), Infinity);
-    assert.equal(countBulk(Array.from({ length: 8 }, () => [...bulk]).flat()), 8);
-    assert.equal(countBulk(Array.from({ length: 9 }, () => [...bulk]).flat()), Infinity);
+    assert.equal(countBulk(moving(MUCH, 100, MUCH)), Infinity);
+    assert.equal(countBulk(moving(...Array.from({ length: 8 }, () => MUCH))), 8);
+    assert.equal(countBulk(moving(...Array.from({ length: 9 }, () => MUCH))), Infinity);
   });
 });
+
+function moving(...bytes: number[]): Parameters<typeof countBulk>[0] {
+  const calls = new NumberTable<ReturnType<Parameters<typeof countBulk>[0]["values"]>[number]>();
+  for (const [number, movedBytes] of bytes.entries()) {
+    calls.add(number, {
+      deadlineMs: Infinity,
+      heldBytes: 0,
+      movedBytes,
+      expire: () => {},
+      shed: () => {},
+    });
+  }
+  return calls;
+}
