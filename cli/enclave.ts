@@ -5,6 +5,7 @@ import { type Attester, Simulator } from "../attestation/nsm/index.ts";
 import { startBridge } from "../services/bridge/index.ts";
 import { addressText, cids, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
+import { letHeapGrow } from "./heap.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { readPolicy } from "./policy-file.ts";
 import { reloadOnHangup } from "./policy-reload.ts";
@@ -76,6 +77,7 @@ export function enclaveCommand(): Command {
 }
 
 async function run(flags: Flags, command: Command): Promise<void> {
+  letHeapGrow();
   if (flags.writePolicy !== undefined && flags.attester !== "simulator") {
     command.error(
       "error: --write-policy is for the simulator: pin what the image's build measured",

@@ -9,6 +9,7 @@ import {
 } from "../services/proxy/index.ts";
 import { addressText, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
+import { letHeapGrow } from "./heap.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { VSOCK_BUFFER_NOTE, vsockBufferOption } from "./vsock-buffer.ts";
 
@@ -88,6 +89,7 @@ export function proxyCommand(): Command {
 }
 
 async function run(flags: Flags, command: Command): Promise<void> {
+  letHeapGrow();
   if ((flags.tlsCert === undefined) !== (flags.tlsKey === undefined)) {
     command.error("error: --tls-cert and --tls-key go together", { exitCode: 2 });
   }

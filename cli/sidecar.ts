@@ -12,6 +12,7 @@ import {
 import { appraisalNotes } from "./appraisal-notes.ts";
 import { addressText, count } from "./arguments.ts";
 import { drainOnSignal } from "./drain.ts";
+import { letHeapGrow } from "./heap.ts";
 import { createLogger, logLevelOption } from "./logger.ts";
 import { outerCredentials } from "./outer-credentials.ts";
 import { readPolicy, type StatedPolicy } from "./policy-file.ts";
@@ -90,6 +91,7 @@ export function sidecarCommand(): Command {
 }
 
 async function run(flags: Flags, command: Command): Promise<void> {
+  letHeapGrow();
   requirePair(command, "--tls-cert", flags.tlsCert, "--tls-key", flags.tlsKey);
   const { tlsTargetCert, tlsTargetKey } = flags;
   requirePair(command, "--tls-target-cert", tlsTargetCert, "--tls-target-key", tlsTargetKey);
