@@ -32,6 +32,8 @@ export interface ContenderReport {
   readonly samples: readonly Sample[];
   /** Why there are no more. */
   readonly error?: string;
+  /** Why there are none on this machine, which is no fault. */
+  readonly absence?: string;
 }
 
 export interface GoalReport {

@@ -3,6 +3,7 @@ import { CONTENDERS } from "./contenders.ts";
 import type { Sample } from "./figures.ts";
 import type { Load, MicroLoad, WayLoad } from "./load.ts";
 import { measureIdle } from "./measure/idle.ts";
+import { NotHere } from "./measure/not-here.ts";
 import { measureRound } from "./measure/round.ts";
 import { measureSlowReader } from "./measure/slow-reader.ts";
 import { OPERATIONS } from "./micro/operations.ts";
@@ -67,26 +68,28 @@ export class Runner {
     const { onProgress, roundMs, warmUpMs } = this.#options;
     const rounds = Math.min(this.#options.rounds, load.maxRounds ?? Infinity);
     const samples = new Map(subjects.map(({ name }) => [name, [] as Sample[]]));
-    const errors = new Map<string, string>();
+    const ends = new Map<string, Pick<ContenderReport, "error" | "absence">>();
     // Cold code costs every contender several times what it costs when warm, and not all alike.
     // Idle sessions are made but once.
     for (let round = load.kind === "idle" ? 1 : 0; round <= rounds; round++) {
       for (const { name, title, measure } of subjects) {
-        if (errors.has(name)) continue;
+        if (ends.has(name)) continue;
         onProgress(`${load.name}: round ${round} of ${rounds}, ${title}`);
         try {
           const sample = await measure(round === 0 ? warmUpMs : roundMs);
           if (round > 0) samples.get(name)?.push(sample);
         } catch (error) {
-          errors.set(name, error instanceof Error ? error.message : String(error));
+          const why = error instanceof Error ? error.message : String(error);
+          ends.set(name, error instanceof NotHere ? { absence: why } : { error: why });
         }
       }
     }
-    return subjects.map(({ name, title }) => {
-      const error = errors.get(name);
-      const found = { name, title, samples: samples.get(name) ?? [] };
-      return error === undefined ? found : { ...found, error };
-    });
+    return subjects.map(({ name, title }) => ({
+      name,
+      title,
+      samples: samples.get(name) ?? [],
+      ...ends.get(name),
+    }));
   }
 
   #ways(load: WayLoad): Subject[] {

@@ -60,6 +60,11 @@ export class RunningContender {
     return program;
   }
 
+  /** Of the process that needs most: a forwarder has a connection on either side. */
+  get descriptorsPerClient(): number {
+    return this.#kind.way.some(({ program }) => program === "forwarder") ? 2 : 1;
+  }
+
   /** CPU time until now. */
   get cpuMicroseconds(): PerSide {
     return this.#sum((program) => program.cpuMicroseconds);

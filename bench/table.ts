@@ -16,10 +16,13 @@ interface Column {
 export function loadTable(load: LoadReport): string {
   const columns = columnsOf(load);
   const rows = load.contenders.map((contender) => columns.map(({ cell }) => cell(contender)));
-  const errors = load.contenders.flatMap(({ title, error }) =>
-    error === undefined ? [] : [`  error: ${title}: ${error}`],
+  const remarks = load.contenders.flatMap(({ title, error, absence }) => [
+    ...(error === undefined ? [] : [`  error: ${title}: ${error}`]),
+    ...(absence === undefined ? [] : [`  not here: ${title}: ${absence}`]),
+  ]);
+  return [load.title, ...align([columns.map(({ title }) => title), ...rows]), ...remarks].join(
+    "\n",
   );
-  return [load.title, ...align([columns.map(({ title }) => title), ...rows]), ...errors].join("\n");
 }
 
 export function goalTable(goals: readonly GoalReport[]): string {

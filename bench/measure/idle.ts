@@ -2,6 +2,7 @@
 import type { Sample } from "../figures.ts";
 import type { IdleLoad } from "../load.ts";
 import type { PerSide, RunningContender } from "../running-contender.ts";
+import { maxDescriptors, NotHere } from "./not-here.ts";
 import { runWork } from "./round.ts";
 
 const PATIENCE_MS = 60_000;
@@ -10,11 +11,14 @@ const PATIENCE_PER_SESSION_MS = 200;
 const KIB_PER_MIB = 1024;
 /** Fewer do not stand out from what a process's memory does by itself. */
 const LEAST_SESSIONS = 1000;
+/** What a process has open besides connections. */
+const OTHER_DESCRIPTORS = 100;
 
 /**
  * The first half of the sessions also brings what all share, and the memory that their handshakes
  * leave free; what the second half adds is theirs.
  *
+ * @throws NotHere when a process may not have as many connections.
  * @throws Error when a process fails, ends or hangs.
  */
 export async function measureIdle(
@@ -22,6 +26,12 @@ export async function measureIdle(
   { sessions }: IdleLoad,
   durationMs: number,
 ): Promise<Sample> {
+  const needed = sessions * contender.descriptorsPerClient + OTHER_DESCRIPTORS;
+  if (needed > maxDescriptors()) {
+    throw new NotHere(
+      `it takes ${needed} file descriptors, a process may have ${maxDescriptors()}`,
+    );
+  }
   const idle = await contender.client(0);
   const busy = await contender.client(1);
   const calls = { kind: "unary", bytes: 100, outstanding: 64, durationMs } as const;

@@ -1,9 +1,11 @@
 /** The benchmark runs from end to end and says what it found; how fast anything was is not tested. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import type { Report } from "../../bench/report.ts";
 import { type Finished, RunningProgram, runProgram } from "../support/processes.ts";
 import { repositoryRoot } from "../support/repository.ts";
@@ -88,6 +90,18 @@ describe("npm run bench", { timeout: 300_000 }, () => {
     assert.match(stdout, /^ {2}plaintext grpc-js +\d/m);
     assert.match(stdout, /^ {2}error: sealrpc: /m);
     assert.match(stderr, /^error: sealrpc failed at unary-100b-x1$/m);
+  });
+
+  it("leaves out what a process may not have, which is no failure", { skip: noProc }, async () => {
+    // 100 sessions take a forwarder 200 descriptors, beside the 100 that any program may need.
+    const limited = 'ulimit -n 250 && exec "$0" "$@"';
+    const main = fileURLToPath(new URL(`../../${MAIN}`, import.meta.url));
+    const args = ["--tiny", "--only", "idle-100", "plaintext", "tls"];
+    const program = spawnSync("sh", ["-c", limited, process.execPath, main, ...args]);
+    const stdout = program.stdout.toString();
+    assert.equal(program.status, 0, stdout + program.stderr.toString());
+    assert.match(stdout, /^ {2}not here: grpc-js over TLS, L4: it takes 300 file descriptors, /m);
+    assert.match(stdout, /^ {2}plaintext grpc-js .* \d+ /m);
   });
 
   it("leaves nothing behind when it is interrupted", { skip: noProc }, async () => {
