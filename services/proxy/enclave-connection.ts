@@ -20,7 +20,7 @@ import { MAX_HEADER_BYTES, MAX_HEADER_FIELDS, PAUSE_BYTES } from "./limits.ts";
  * What the enclave may have on its way to us, over all streams of the connection. There is no
  * distance to fill, and it is what a small call of one session waits behind when another moves much.
  */
-export const ENCLAVE_WINDOW_BYTES: number = 128 * 1024;
+export const ENCLAVE_WINDOW_BYTES: number = 96 * 1024;
 
 /** More than the enclave's windows can ever let us send; beyond it the enclave does not read. */
 const HOLD_BYTES = 64 * 1024 * 1024;

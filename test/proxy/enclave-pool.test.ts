@@ -178,8 +178,8 @@ describe("toward the enclave", () => {
     const { client } = await proxyTo(enclave.address);
     assert.equal(await finishes(client), grpc.status.OK);
     const [session] = enclave.sessions;
-    assert.equal(session?.remoteSettings.initialWindowSize, 128 * 1024);
-    assert.ok((session?.state.remoteWindowSize ?? 0) <= 128 * 1024);
+    assert.equal(session?.remoteSettings.initialWindowSize, 96 * 1024);
+    assert.ok((session?.state.remoteWindowSize ?? 0) <= 96 * 1024);
   });
 });
 
