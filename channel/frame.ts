@@ -60,14 +60,19 @@ const RULES: readonly (Rule | undefined)[] = [
 export type FrameVisitor = (type: number, flags: number, callId: number, body: Uint8Array) => void;
 
 /**
- * Visits the frames of a record in order. Frames before a bad one have been visited when it throws;
- * types from 0x80 are passed over.
+ * Visits the frames of a record in order, at most so many, and gives what is left of it. Frames before a
+ * bad one have been visited when it throws; types from 0x80 are passed over.
  *
  * @throws Violation `malformed` or `state`
  */
-export function visitFrames(content: Uint8Array, sender: Role, visit: FrameVisitor): void {
+export function visitFrames(
+  content: Uint8Array,
+  sender: Role,
+  visit: FrameVisitor,
+  maxFrames: number = Infinity,
+): Uint8Array {
   let at = 0;
-  while (at < content.length) {
+  for (let count = 0; count < maxFrames && at < content.length; count += 1) {
     if (content.length - at < FRAME_HEADER_BYTES) throw malformed("a frame header is cut short");
     const type = content[at] ?? 0;
     const flags = content[at + 1] ?? 0;
@@ -80,6 +85,7 @@ export function visitFrames(content: Uint8Array, sender: Role, visit: FrameVisit
     demand(RULES[type], type, flags, callId, length, sender);
     visit(type, flags, callId, content.subarray(start, at));
   }
+  return content.subarray(at);
 }
 
 function demand(

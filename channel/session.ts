@@ -54,8 +54,9 @@ export class Session {
   #endCame = false;
   #alert: AlertCode | undefined;
   #sharedUntilMs = -Infinity;
-  /** Of the record whose frames are being visited. */
+  /** Of the record whose frames are being taken in. */
   #contentBytes = 0;
+  #unread: { readonly frames: Uint8Array; readonly isEnd: boolean } | undefined;
   readonly #visit: frame.FrameVisitor = (type, flags, callId, body) =>
     this.#receiveFrame(type, flags, callId, body);
 
@@ -141,9 +142,12 @@ export class Session {
     return this.#calls.open(options, events);
   }
 
-  /** Takes one record of the peer. Never throws: a bad record ends the session. */
-  receive(bytes: Uint8Array, nowMs: number): void {
-    this.#host.nowMs = nowMs;
+  /**
+   * Takes one record of the peer, and so many of its frames at once; `takeIn` takes the others. Never
+   * throws: a bad record ends the session.
+   */
+  receive(bytes: Uint8Array, nowMs: number, maxFrames: number = Infinity): void {
+    this.takeIn(nowMs, Infinity);
     if (this.#state === "closed") return;
     try {
       const { type, content } = this.#opener.open(bytes, nowMs);
@@ -153,19 +157,30 @@ export class Session {
         throw new ChannelError("peer-alert", `the peer ended the session with alert ${code}`);
       }
       this.#contentBytes = content.length;
-      frame.visitFrames(content, this.#role === "client" ? "enclave" : "client", this.#visit);
-      if (type === "end") this.#peerEnded();
+      this.#unread = { frames: content, isEnd: type === "end" };
     } catch (error) {
       this.#fail(error);
     }
-    this.#account.relieve();
-    this.#maybeEnd();
-    if (this.hasOutput()) this.#events.onOutput();
+    this.#visitUnread(maxFrames);
+    this.#settle();
+  }
+
+  /** Whether frames of a record wait for `takeIn`; anything else that comes lets them in before. */
+  get hasUnread(): boolean {
+    return this.#unread !== undefined;
+  }
+
+  /** Takes in so many more frames of a record that came. Never throws. */
+  takeIn(nowMs: number, maxFrames: number): void {
+    this.#host.nowMs = nowMs;
+    if (this.#unread === undefined) return;
+    this.#visitUnread(maxFrames);
+    this.#settle();
   }
 
   /** The outer stream ended or was lost. Without `end` before it, that is a truncation. */
   receiveStreamEnd(nowMs: number): void {
-    this.#host.nowMs = nowMs;
+    this.takeIn(nowMs, Infinity);
     if (this.#state === "closed") return;
     if (this.#endCame) {
       this.#closed(undefined);
@@ -176,7 +191,7 @@ export class Session {
 
   /** The outer stream carried something that is no record: it is of no use any more. */
   receiveInvalid(error: ChannelError, nowMs: number): void {
-    this.#host.nowMs = nowMs;
+    this.takeIn(nowMs, Infinity);
     if (this.#state !== "closed") this.#closed(error);
   }
 
@@ -211,7 +226,7 @@ export class Session {
 
   /** Lets time have its effects. */
   tick(nowMs: number): void {
-    this.#host.nowMs = nowMs;
+    this.takeIn(nowMs, Infinity);
     if (this.#state === "closed") return;
     this.#calls.tick(nowMs);
     if (this.#calls.openCalls > 0) this.#watch(nowMs);
@@ -319,6 +334,27 @@ export class Session {
     }
   }
 
+  #visitUnread(maxFrames: number): void {
+    if (this.#unread === undefined) return;
+    const { frames, isEnd } = this.#unread;
+    this.#unread = undefined;
+    const sender = this.#role === "client" ? "enclave" : "client";
+    try {
+      const rest = frame.visitFrames(frames, sender, this.#visit, maxFrames);
+      if (rest.length === 0) {
+        if (isEnd) this.#peerEnded();
+      } else if (!this.#isClosed()) this.#unread = { frames: rest, isEnd };
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #settle(): void {
+    this.#account.relieve();
+    this.#maybeEnd();
+    if (this.hasOutput()) this.#events.onOutput();
+  }
+
   #receiveFrame(type: number, flags: number, callId: number, body: Uint8Array): void {
     if (this.#isClosed()) return;
     if (type === frame.PING) this.#liveness.receivePing(body);
@@ -376,6 +412,7 @@ export class Session {
 
   #closed(error: ChannelError | undefined): void {
     this.#state = "closed";
+    this.#unread = undefined;
     this.#outbound.clear();
     this.#calls.endAll(error);
     this.#opener.destroy();

@@ -17,6 +17,11 @@ export interface OuterStream {
 
 /** No record is taken while the outer stream still has this much to write. */
 const MAX_UNWRITTEN_BYTES = 65_536;
+/**
+ * Frames of a record that are taken in at once, those of some twenty small calls. What they bring about
+ * leaves before the next: the other end has work meanwhile, and other sessions get their turn.
+ */
+const FRAMES_PER_TURN = 48;
 /** A longer timeout would fire at once. */
 const MAX_TIMEOUT_MS = 0x7fffffff;
 
@@ -44,8 +49,8 @@ export class SessionDriver {
 
   /** Hands one record to the session. */
   receive(record: Uint8Array): void {
-    this.#session?.receive(record, performance.now());
-    this.#arm();
+    this.#session?.receive(record, performance.now(), FRAMES_PER_TURN);
+    this.#goOn();
   }
 
   /** The outer stream has room again. */
@@ -74,8 +79,14 @@ export class SessionDriver {
       if (record === undefined) break;
       this.#outer.write(record);
     }
-    this.#arm();
+    if (this.#session?.hasUnread) this.#session.takeIn(performance.now(), FRAMES_PER_TURN);
+    this.#goOn();
   };
+
+  #goOn(): void {
+    if (this.#session?.hasUnread) this.onOutput();
+    this.#arm();
+  }
 
   /** A timer that is armed for an earlier time is left alone: it arms the next one itself. */
   #arm(): void {

@@ -137,6 +137,11 @@ export class RawPeer {
     this.session.receive(this.#sealer.seal(type, content), this.nowMs);
   }
 
+  /** Of which the session takes in so many frames; the rest waits for `takeIn`. */
+  sendRecordSlowly(type: RecordType, frames: readonly Uint8Array[], maxFrames: number): void {
+    this.session.receive(this.#sealer.seal(type, concat(frames)), this.nowMs, maxFrames);
+  }
+
   /** All frames that the session has to send now. */
   frames(): RawFrame[] {
     const frames: RawFrame[] = [];

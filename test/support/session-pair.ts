@@ -29,6 +29,8 @@ export interface PairOptions {
   /** Another seed is another handshake: other keys. */
   readonly seed?: number;
   readonly onCall?: (call: EnclaveCall, header: RequestHeader) => EnclaveCallEvents;
+  /** Called when the enclave has something to send. */
+  readonly onOutput?: () => void;
 }
 
 /** What one end told of itself. */
@@ -100,6 +102,7 @@ export function createPair(options: PairOptions = {}): Pair {
       events: {
         onOutput: () => {
           end.wasAnnounced = true;
+          if (!isClient) options.onOutput?.();
         },
         onDraining: () => {
           end.draining = (end.draining ?? 0) + 1;
