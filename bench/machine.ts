@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, release, totalmem, type } from "node:os";
+import { NODE_FLAGS } from "./program.ts";
 
 export interface Machine {
   readonly cpu: string;
@@ -9,6 +10,8 @@ export interface Machine {
   readonly memoryGib: number;
   readonly system: string;
   readonly node: string;
+  /** Of every process that is measured. */
+  readonly nodeFlags: readonly string[];
   readonly openssl: string;
   readonly grpcJs: string;
   readonly sealrpc: string;
@@ -22,6 +25,7 @@ export function describeMachine(): Machine {
     memoryGib: Math.round(totalmem() / 1024 ** 3),
     system: `${type()} ${release()}`,
     node: process.versions.node,
+    nodeFlags: NODE_FLAGS,
     openssl: process.versions.openssl,
     grpcJs: versionOf("@grpc/grpc-js/package.json"),
     sealrpc: versionOf("sealrpc/package.json"),

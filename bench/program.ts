@@ -23,7 +23,7 @@ interface Waiting {
 }
 
 /** For every program of every contender: how docs/operations.md says to start what moves much. */
-const NODE_FLAGS = ["--expose-gc", "--heap-growing-percent=300"];
+export const NODE_FLAGS: readonly string[] = ["--expose-gc", "--heap-growing-percent=300"];
 
 export class Program {
   readonly name: string;
@@ -36,7 +36,7 @@ export class Program {
     this.name = name;
     this.#child = fork(new URL(`programs/${name}.js`, import.meta.url), [JSON.stringify(options)], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
-      execArgv: NODE_FLAGS,
+      execArgv: [...NODE_FLAGS],
     });
     running.add(this.#child);
     this.#child.on("message", (answer: Answer) => {

@@ -38,11 +38,11 @@ export function goalTable(goals: readonly GoalReport[]): string {
 
 export function headLines(report: Omit<Report, "foreignLoad" | "loads" | "goals">): string {
   const { startedAt, mode, rounds, roundMs, warmUpMs, machine } = report;
-  const { cpu, cores, memoryGib, system, node, openssl, grpcJs, sealrpc } = machine;
+  const { cpu, cores, memoryGib, system, node, nodeFlags, openssl, grpcJs, sealrpc } = machine;
   return [
     `${startedAt.slice(0, 10)}, sealrpc ${sealrpc}`,
     `${cpu}, ${cores} cores, ${memoryGib} GiB, ${system}`,
-    `Node ${node}, OpenSSL ${openssl}, grpc-js ${grpcJs}`,
+    `Node ${node} with ${nodeFlags.join(" ")}, OpenSSL ${openssl}, grpc-js ${grpcJs}`,
     `${mode}: ${rounds} rounds of ${roundMs} ms each after ${warmUpMs} ms to warm up`,
     "ratios are to the first of a table, medians over rounds",
   ].join("\n");
