@@ -15,8 +15,9 @@ const LEAST_SESSIONS = 1000;
 const OTHER_DESCRIPTORS = 100;
 
 /**
- * The first half of the sessions also brings what all share, and the memory that their handshakes
- * leave free; what the second half adds is theirs.
+ * The first quarter of the sessions also brings what all share, and the memory that their handshakes
+ * leave free; what each other quarter adds is theirs. The median of the three, because a process
+ * also grows or shrinks by itself, by more than a quarter adds.
  *
  * @throws NotHere when a process may not have as many connections.
  * @throws Error when a process fails, ends or hangs.
@@ -36,15 +37,18 @@ export async function measureIdle(
   const busy = await contender.client(1);
   const calls = { kind: "unary", bytes: 100, outstanding: 64, durationMs } as const;
   const timeoutMs = sessions * PATIENCE_PER_SESSION_MS + durationMs + PATIENCE_MS;
-  const half = Math.floor(sessions / 2);
-  await idle.call("idle", half, timeoutMs);
-  await runWork(busy, calls, "work", timeoutMs);
-  const atHalf = await contender.residentMib();
+  const resident: PerSide[] = [];
+  for (const share of [0.25, 0.5, 0.75, 1]) {
+    await idle.call("idle", Math.floor(share * sessions), timeoutMs);
+    if (resident.length === 0) await runWork(busy, calls, "work", timeoutMs);
+    resident.push(await contender.residentMib());
+  }
+  const kib = (side: keyof PerSide): number => {
+    const mib = resident.map((sizes) => sizes[side]);
+    const added = mib.slice(1).map((size, i) => size - (mib[i] ?? 0));
+    return ((added.toSorted((one, other) => one - other)[1] ?? NaN) * KIB_PER_MIB) / (sessions / 4);
+  };
   contender.resetPeak();
-  await idle.call("idle", sessions, timeoutMs);
-  const resident = await contender.residentMib();
-  const kib = (side: keyof PerSide): number =>
-    ((resident[side] - atHalf[side]) * KIB_PER_MIB) / (sessions - half);
   const before = contender.cpuMicroseconds;
   const done = await runWork(busy, calls, "work", timeoutMs);
   const after = contender.cpuMicroseconds;
