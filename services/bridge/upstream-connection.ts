@@ -1,6 +1,6 @@
 /**
  * One HTTP/2 connection to the application. It counts its streams itself: Node queues those beyond
- * the application's limit without a word.
+ * the application's limit without a word, and some versions leave the last of them there.
  */
 import {
   type ClientHttp2Session,
@@ -22,31 +22,40 @@ import {
 /** Until an attempt, with HTTP/2's greeting, fails. */
 const DIAL_TIMEOUT_MS = 10_000;
 
+export interface ConnectionEvents {
+  /** Once: the connection takes no more calls; those that it has may go on. */
+  readonly onGone: (connection: UpstreamConnection) => void;
+  /** A call has ended, or the application has another limit: there may be room for one that waits. */
+  readonly onRoom: () => void;
+}
+
 /** A connection whose greeting has arrived, until `onGone`. */
 export class UpstreamConnection {
   readonly #session: ClientHttp2Session;
+  readonly #events: ConnectionEvents;
   #streams = 0;
 
-  private constructor(session: ClientHttp2Session, onGone: () => void) {
+  private constructor(session: ClientHttp2Session, events: ConnectionEvents) {
     this.#session = session;
+    this.#events = events;
     let isGone = false;
     const gone = (): void => {
-      if (!isGone) onGone();
+      if (!isGone) events.onGone(this);
       isGone = true;
     };
+    session.on("remoteSettings", events.onRoom);
     session.on("error", gone).on("goaway", gone).on("close", gone);
   }
 
   /**
-   * Dials and waits for the application's SETTINGS. `onGone` is called once, when the connection
-   * takes no more calls; those that it has may go on.
+   * Dials and waits for the application's SETTINGS.
    *
    * @throws TransportError `unreachable`, `timeout`, `closed`.
    */
   static async open(
     address: Address,
     signal: AbortSignal,
-    onGone: (connection: UpstreamConnection) => void,
+    events: ConnectionEvents,
   ): Promise<UpstreamConnection> {
     const socket = await dial(address, { timeoutMs: DIAL_TIMEOUT_MS, signal });
     const session = connect("http://application", {
@@ -67,10 +76,7 @@ export class UpstreamConnection {
       session.destroy();
       throw error;
     }
-    const connection: UpstreamConnection = new UpstreamConnection(session, () =>
-      onGone(connection),
-    );
-    return connection;
+    return new UpstreamConnection(session, events);
   }
 
   /** Calls that are open on it. */
@@ -93,7 +99,11 @@ export class UpstreamConnection {
     const stream = this.#session.request(headers, { endStream: false });
     this.#streams += 1;
     stream.once("close", () => {
-      this.#streams -= 1;
+      // Node 24 lets go of the stream later than it says so, and would leave a request of this turn where it is.
+      setImmediate(() => {
+        this.#streams -= 1;
+        this.#events.onRoom();
+      });
     });
     return stream;
   }

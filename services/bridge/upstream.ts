@@ -6,7 +6,7 @@
 import type { Address } from "../../transport/address.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 
-/** A call that waits while the application is dialed. */
+/** A call that waits: the application is dialed, or takes no more calls just now. */
 export interface UpstreamCall {
   onConnection(connection: UpstreamConnection): void;
   /** The application is certainly away: nothing was sent to it. */
@@ -48,11 +48,11 @@ export class Upstream {
     void this.#dial();
   }
 
-  /** Gives the call a connection, now or after the attempt that is under way. */
+  /** Gives the call a connection, now, or once there is one with room. */
   assign(call: UpstreamCall): void {
     const connection = this.#pick();
     if (connection !== undefined) call.onConnection(connection);
-    else if (this.#isDialing) this.#waiting.add(call);
+    else if (this.#isDialing || this.#connections.size > 0) this.#waiting.add(call);
     else call.onAway();
   }
 
@@ -67,18 +67,29 @@ export class Upstream {
     clearTimeout(this.#retryTimer);
     for (const connection of this.#connections.keys()) connection.close();
     this.#connections.clear();
+    for (const call of this.#takeWaiting()) call.onAway();
   }
 
-  /** The one with the fewest calls. When all are full, the next is on its way for those to come. */
+  /** The one with the fewest calls that has room. When all are full, the next is on its way. */
   #pick(): UpstreamConnection | undefined {
     let best: UpstreamConnection | undefined;
     for (const connection of this.#connections.keys()) {
+      if (!connection.hasRoom) continue;
       if (best === undefined || connection.streams < best.streams) best = connection;
     }
-    const isFull = best !== undefined && !best.hasRoom;
-    if (isFull && !this.#isDialing && this.#connections.size < MAX_CONNECTIONS) void this.#dial();
+    const { size } = this.#connections;
+    if (best === undefined && size > 0 && size < MAX_CONNECTIONS) void this.#dial();
     return best;
   }
+
+  readonly #serve = (): void => {
+    for (const call of this.#waiting) {
+      const connection = this.#pick();
+      if (connection === undefined) return;
+      this.#waiting.delete(call);
+      call.onConnection(connection);
+    }
+  };
 
   async #dial(): Promise<void> {
     const { signal } = this.#abort;
@@ -86,7 +97,10 @@ export class Upstream {
     this.#isDialing = true;
     let reason = "";
     try {
-      const connection = await UpstreamConnection.open(this.#address, signal, this.#gone);
+      const connection = await UpstreamConnection.open(this.#address, signal, {
+        onGone: this.#gone,
+        onRoom: this.#serve,
+      });
       if (signal.aborted) connection.close();
       else this.#connections.set(connection, performance.now());
     } catch (error) {
@@ -100,12 +114,14 @@ export class Upstream {
   #reached(): void {
     if (this.#isAway !== false) this.#events.onReached();
     this.#isAway = false;
-    for (const call of this.#takeWaiting()) this.assign(call);
+    this.#serve();
   }
 
   #failed(reason: string): void {
+    // Those that wait for room wait on.
+    if (this.#connections.size > 0) return;
     for (const call of this.#takeWaiting()) call.onAway();
-    if (this.#abort.signal.aborted || this.#connections.size > 0) return;
+    if (this.#abort.signal.aborted) return;
     this.#dialLater();
     if (this.#isAway !== true) this.#events.onAway(reason);
     this.#isAway = true;

@@ -472,6 +472,26 @@ describe("a bridge", { timeout: 30_000 }, () => {
     await bridged.stop();
   });
 
+  it("lets calls wait when all connections are full, in their order", async () => {
+    const bridged = await Bridged.start({}, { settings: { maxConcurrentStreams: 1 } });
+    const session = await bridged.session();
+    const { application } = bridged;
+    const calls = Array.from({ length: 20 }, () => open(session, "/a.B/C"));
+    while (application.calls.length < 16) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(application.sessions.size, 16);
+    for (let number = 1; number <= 3; number += 1) {
+      (await application.call(number)).answer(framed(Buffer.from("x")));
+      await application.call(16 + number);
+    }
+    // The last one still waits.
+    assert.equal(application.calls.length, 19);
+    for (let number = 4; number <= 20; number += 1) {
+      (await application.call(number)).answer(framed(Buffer.from("x")));
+    }
+    for (const { answer } of calls) assert.equal(endOf(await answer).code, Code.OK);
+    await bridged.stop();
+  });
+
   it("counts no call that is over, answered or cancelled", async () => {
     const bridged = await Bridged.start({ limits: { maxConcurrentCalls: 2 } });
     const session = await bridged.session();
