@@ -90,8 +90,8 @@ export class DeviceLink implements NsmLink {
   /** Takes what waits under that id; the thread keeps the process alive only while something does. */
   #settle(id: number): Waiting | undefined {
     const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (this.#waiting.size === 0) {
+    // An answer to nothing comes while the thread is being ended, which somebody waits for.
+    if (this.#waiting.delete(id) && this.#waiting.size === 0) {
       this.#worker.unref();
     }
     return waiting;
