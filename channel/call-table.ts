@@ -25,7 +25,7 @@ export interface CallTable {
 }
 
 /** A call, as far as both ends look the same from their table. */
-interface TimedCall {
+export interface TimedCall {
   readonly deadlineMs: number;
   readonly heldBytes: number;
   /** Bytes of messages that came and that left so far. */
@@ -67,7 +67,7 @@ const BULK_BYTES = 131_072;
 const MAX_BULK_CALLS = 8;
 
 /** How many calls there are; Infinity when one of them moved little, or they are many. */
-export function countBulk(calls: Pick<NumberTable<TimedCall>, "size" | "values">): number {
+export function countBulk(calls: NumberTable<TimedCall>): number {
   if (calls.size > MAX_BULK_CALLS) return Infinity;
   return calls.values().every(({ movedBytes }) => movedBytes > BULK_BYTES) ? calls.size : Infinity;
 }

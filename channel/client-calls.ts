@@ -74,7 +74,7 @@ export class ClientCalls implements CallTable, ClientCallOwner {
   }
 
   tick(nowMs: number): void {
-    this.#deadlines.tick(nowMs, () => this.#open());
+    this.#deadlines.tick(nowMs, () => this.#all());
   }
 
   endAll(error: ChannelError | undefined): void {
@@ -87,7 +87,7 @@ export class ClientCalls implements CallTable, ClientCallOwner {
 
   /** The time that close() gave is over. */
   endOverdue(): void {
-    for (const call of this.#open()) call.cancel();
+    for (const call of this.#all()) call.cancel();
   }
 
   /** No call is opened any more: those that were not sealed go elsewhere. */
@@ -116,7 +116,7 @@ export class ClientCalls implements CallTable, ClientCallOwner {
     this.#unread.add(call);
   }
 
-  #open(): ClientCall[] {
+  #all(): ClientCall[] {
     return [...this.#unsealed.values(), ...this.#sealed.values()];
   }
 

@@ -161,8 +161,7 @@ export class Session {
     } catch (error) {
       this.#fail(error);
     }
-    this.#visitUnread(maxFrames);
-    this.#settle();
+    this.takeIn(nowMs, maxFrames);
   }
 
   /** Whether frames of a record wait for `takeIn`; anything else that comes lets them in before. */
@@ -174,8 +173,20 @@ export class Session {
   takeIn(nowMs: number, maxFrames: number): void {
     this.#host.nowMs = nowMs;
     if (this.#unread === undefined) return;
-    this.#visitUnread(maxFrames);
-    this.#settle();
+    const { frames, isEnd } = this.#unread;
+    this.#unread = undefined;
+    const sender = this.#role === "client" ? "enclave" : "client";
+    try {
+      const rest = frame.visitFrames(frames, sender, this.#visit, maxFrames);
+      if (rest.length === 0) {
+        if (isEnd) this.#peerEnded();
+      } else if (!this.#isClosed()) this.#unread = { frames: rest, isEnd };
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#account.relieve();
+    this.#maybeEnd();
+    if (this.hasOutput()) this.#events.onOutput();
   }
 
   /** The outer stream ended or was lost. Without `end` before it, that is a truncation. */
@@ -332,27 +343,6 @@ export class Session {
       // There was no room for PING among what the peer leaves unread.
       this.#fail(error);
     }
-  }
-
-  #visitUnread(maxFrames: number): void {
-    if (this.#unread === undefined) return;
-    const { frames, isEnd } = this.#unread;
-    this.#unread = undefined;
-    const sender = this.#role === "client" ? "enclave" : "client";
-    try {
-      const rest = frame.visitFrames(frames, sender, this.#visit, maxFrames);
-      if (rest.length === 0) {
-        if (isEnd) this.#peerEnded();
-      } else if (!this.#isClosed()) this.#unread = { frames: rest, isEnd };
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  #settle(): void {
-    this.#account.relieve();
-    this.#maybeEnd();
-    if (this.hasOutput()) this.#events.onOutput();
   }
 
   #receiveFrame(type: number, flags: number, callId: number, body: Uint8Array): void {

@@ -18,7 +18,7 @@ export interface OuterStream {
 /** No record is taken while the outer stream still has this much to write. */
 const MAX_UNWRITTEN_BYTES = 65_536;
 /**
- * Frames of a record that are taken in at once, those of some twenty small calls. What they bring about
+ * Frames of a record that are taken in at once, those of some 16 small calls. What they bring about
  * leaves before the next: the other end has work meanwhile, and other sessions get their turn.
  */
 const FRAMES_PER_TURN = 48;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { countBulk } from "../../channel/call-table.ts";
+import { countBulk, type TimedCall } from "../../channel/call-table.ts";
 import { NumberTable } from "../../channel/number-table.ts";
 
 const MUCH = 1_000_000;
@@ -17,8 +17,8 @@ describe("calls that share a session", () => {
   });
 });
 
-function moving(...bytes: number[]): Parameters<typeof countBulk>[0] {
-  const calls = new NumberTable<ReturnType<Parameters<typeof countBulk>[0]["values"]>[number]>();
+function moving(...bytes: number[]): NumberTable<TimedCall> {
+  const calls = new NumberTable<TimedCall>();
   for (const [number, movedBytes] of bytes.entries()) {
     calls.add(number, {
       deadlineMs: Infinity,
