@@ -87,7 +87,8 @@ export function ratioOf(
   );
 }
 
-function spread(values: readonly (number | undefined)[]): Spread | undefined {
+/** Of those that are numbers; `undefined` where none is. */
+export function spread(values: readonly (number | undefined)[]): Spread | undefined {
   const sorted = values
     .filter((value) => value !== undefined && Number.isFinite(value))
     .sort((a, b) => Number(a) - Number(b)) as number[];

@@ -1,4 +1,4 @@
-/** What a process has used, as Linux tells it; elsewhere NaN. */
+/** What a process has used and may use, as Linux tells it; elsewhere NaN. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 /** Of Linux on every platform that Node runs on. */
@@ -40,6 +40,12 @@ export function resetPeak(pid: number): void {
   } catch {
     // Then the peak is that of the process's whole life.
   }
+}
+
+/** File descriptors that this process, or one that it starts, may have. */
+export function maxDescriptors(): number {
+  const [, most] = /^Max open files +(\d+)/m.exec(read(process.pid, "limits")) ?? [];
+  return Number(most);
 }
 
 /** Of the two fields from this one on, which are user's and system's. */

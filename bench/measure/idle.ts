@@ -1,8 +1,9 @@
 /** What idle sessions cost: memory of each process for each session, and calls beside them. */
-import type { Sample } from "../figures.ts";
+import { type Sample, spread } from "../figures.ts";
 import type { IdleLoad } from "../load.ts";
 import type { PerSide, RunningContender } from "../running-contender.ts";
-import { maxDescriptors, NotHere } from "./not-here.ts";
+import { maxDescriptors } from "../usage.ts";
+import { NotHere } from "./not-here.ts";
 import { runWork } from "./round.ts";
 
 const PATIENCE_MS = 60_000;
@@ -46,7 +47,7 @@ export async function measureIdle(
   const kib = (side: keyof PerSide): number => {
     const mib = resident.map((sizes) => sizes[side]);
     const added = mib.slice(1).map((size, i) => size - (mib[i] ?? 0));
-    return ((added.toSorted((one, other) => one - other)[1] ?? NaN) * KIB_PER_MIB) / (sessions / 4);
+    return ((spread(added)?.median ?? NaN) * KIB_PER_MIB) / (sessions / 4);
   };
   contender.resetPeak();
   const before = contender.cpuMicroseconds;
