@@ -2,6 +2,7 @@
 import type { SessionTerms } from "../../channel/established.ts";
 import { checkTerms } from "../../channel/session-terms.ts";
 import { isVsockCid } from "../../transport/address.ts";
+import { completeLimits } from "../complete-limits.ts";
 
 /** Each a positive integer; {@link DEFAULT_LIMITS} has the defaults. */
 export interface EnclaveLimits {
@@ -43,14 +44,8 @@ export const DEFAULT_LIMITS: EnclaveLimits = {
  *
  * @throws RangeError when one is no positive integer, or more than a session may have.
  */
-export function completeLimits(given: Partial<EnclaveLimits> = {}): EnclaveLimits {
-  const limits = { ...DEFAULT_LIMITS, ...given };
-  for (const [name, value] of Object.entries(limits)) {
-    if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new RangeError(`there is no limit ${name}`);
-    if (!Number.isSafeInteger(value) || value <= 0) {
-      throw new RangeError(`${name} is ${value}, expected a positive integer`);
-    }
-  }
+export function enclaveLimits(given?: Partial<EnclaveLimits>): EnclaveLimits {
+  const limits = completeLimits(DEFAULT_LIMITS, given);
   checkTerms(termsOf(limits));
   return limits;
 }

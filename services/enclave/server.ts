@@ -17,7 +17,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { EvidenceSource } from "./evidence-source.ts";
 import type { Handlers } from "./handlers.ts";
 import { Health } from "./health.ts";
-import { completeLimits, requireMessageLimit, requirePeers } from "./limits.ts";
+import { enclaveLimits, requireMessageLimit, requirePeers } from "./limits.ts";
 import type { EnclaveLimits } from "./limits.ts";
 import { factsOf, stderrLogger } from "./logger.ts";
 import type { EnclaveServerOptions } from "./options.ts";
@@ -55,7 +55,7 @@ export class EnclaveServer {
   constructor(options: EnclaveServerOptions = {}) {
     this.#options = options;
     this.#dispatcher = new Dispatcher(options.rawHandler);
-    this.#limits = completeLimits(options.limits);
+    this.#limits = enclaveLimits(options.limits);
     const { callers, maxReceiveMessageBytes = 0, maxSendMessageBytes = 0 } = options;
     requireMessageLimit("maxReceiveMessageBytes", maxReceiveMessageBytes);
     requireMessageLimit("maxSendMessageBytes", maxSendMessageBytes);

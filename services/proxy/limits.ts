@@ -27,26 +27,6 @@ export const DEFAULT_LIMITS: ProxyLimits = {
 };
 
 /**
- * Fills a set of limits up with the defaults.
- *
- * @throws RangeError when one is no positive integer.
- */
-export function completeLimits(given: Partial<ProxyLimits> = {}): ProxyLimits {
-  const limits = { ...DEFAULT_LIMITS, ...given };
-  for (const [name, value] of Object.entries(limits)) {
-    requirePositiveInteger(name, value);
-  }
-  return limits;
-}
-
-/** @throws RangeError when the value is no positive integer. */
-export function requirePositiveInteger(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value <= 0) {
-    throw new RangeError(`${name} is ${value}, expected a positive integer`);
-  }
-}
-
-/**
  * A stream's sender pauses while this much waits for its receiver, and goes on at half. Both hops
  * then stay busy, and a stream that stands still costs no more than this and a window.
  */

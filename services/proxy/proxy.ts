@@ -12,12 +12,13 @@ import {
 } from "../../transport/address.ts";
 import { listen } from "../../transport/listen.ts";
 import type { Listener } from "../../transport/listener.ts";
+import { completeLimits, requirePositiveInteger } from "../complete-limits.ts";
 import { BufferBudget } from "./buffer-budget.ts";
 import { EnclavePool } from "./enclave-pool.ts";
 import { FrontDoor, type ProxyTls } from "./front-door.ts";
 import { FrontConnection, type FrontContext } from "./front.ts";
 import { Health } from "./health.ts";
-import { completeLimits, type ProxyLimits, requirePositiveInteger } from "./limits.ts";
+import { DEFAULT_LIMITS, type ProxyLimits } from "./limits.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import { PeerLimits } from "./peer-limits.ts";
 
@@ -111,7 +112,7 @@ class RunningProxy implements Proxy {
   #onChange: () => void = () => {};
 
   constructor(options: ProxyOptions) {
-    const limits = completeLimits(options.limits);
+    const limits = completeLimits(DEFAULT_LIMITS, options.limits);
     const { windowBytes = DEFAULT_WINDOW_BYTES, logger = silentLogger } = options;
     const { dialTimeoutMs = DEFAULT_DIAL_TIMEOUT_MS } = options;
     const { pingIntervalMs = DEFAULT_PING_INTERVAL_MS, vsockBufferBytes } = options;

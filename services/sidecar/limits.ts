@@ -22,19 +22,3 @@ export const DEFAULT_LIMITS: SidecarLimits = {
   maxMessageBytes: 16 * 1024 * 1024,
   maxBufferedBytes: 256 * 1024 * 1024,
 };
-
-/**
- * Fills a set of limits up with the defaults.
- *
- * @throws RangeError for a limit that is none, or is no positive integer.
- */
-export function completeLimits(given: Partial<SidecarLimits> = {}): SidecarLimits {
-  const limits = { ...DEFAULT_LIMITS, ...given };
-  for (const [name, value] of Object.entries(limits)) {
-    if (!Object.hasOwn(DEFAULT_LIMITS, name)) throw new RangeError(`there is no limit ${name}`);
-    if (!Number.isSafeInteger(value) || value <= 0) {
-      throw new RangeError(`${name} is ${value}, expected a positive integer`);
-    }
-  }
-  return limits;
-}

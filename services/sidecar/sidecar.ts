@@ -26,6 +26,7 @@ import {
   type PolicyOptions,
   type VerifiedEvidence,
 } from "../client/index.ts";
+import { completeLimits } from "../complete-limits.ts";
 import { ByteBudget } from "../http2/byte-budget.ts";
 import { readHeaderBlock } from "../http2/header-block.ts";
 import {
@@ -37,7 +38,7 @@ import {
 import { parseTimeout } from "../http2/timeout.ts";
 import { addStatus, answerOnly, responseBlock } from "./answer.ts";
 import { Health } from "./health.ts";
-import { completeLimits, type SidecarLimits } from "./limits.ts";
+import { DEFAULT_LIMITS, type SidecarLimits } from "./limits.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 
 import { type CallContext, type CallRequest, SidecarCall } from "./sidecar-call.ts";
@@ -135,7 +136,7 @@ class RunningSidecar implements Sidecar {
 
   constructor(options: SidecarOptions) {
     this.#options = options;
-    this.#limits = completeLimits(options.limits);
+    this.#limits = completeLimits(DEFAULT_LIMITS, options.limits);
     this.#logger = options.logger ?? silentLogger;
     const address = parseAddress(options.listen);
     if (!isLocal(address) && options.insecureListenAnywhere !== true) {

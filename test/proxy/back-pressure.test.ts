@@ -6,7 +6,7 @@ import { BufferBudget } from "../../services/proxy/buffer-budget.ts";
 import { EnclavePool } from "../../services/proxy/enclave-pool.ts";
 import { FrontConnection } from "../../services/proxy/front.ts";
 import { Health } from "../../services/proxy/health.ts";
-import { completeLimits, PAUSE_BYTES } from "../../services/proxy/limits.ts";
+import { DEFAULT_LIMITS, PAUSE_BYTES } from "../../services/proxy/limits.ts";
 import { silentLogger } from "../../services/proxy/logger.ts";
 import { PeerLimits } from "../../services/proxy/peer-limits.ts";
 import { type Proxy, type ProxyOptions, startProxy } from "../../services/proxy/index.ts";
@@ -142,7 +142,7 @@ describe("a front connection that makes no progress", () => {
     greetingTimeoutMs = 10_000,
   ): Promise<{ connection: FrontConnection; socket: Socket; closed: () => boolean }> {
     const enclave = await startHttp2Enclave(onStream);
-    const limits = completeLimits();
+    const limits = DEFAULT_LIMITS;
     const pool = new EnclavePool({
       address: parseAddress(enclave.address),
       dialTimeoutMs: 1000,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { completeLimits } from "../../services/complete-limits.ts";
 import { BufferBudget, type Holder } from "../../services/proxy/buffer-budget.ts";
 import {
   forwardedFields,
@@ -8,14 +9,17 @@ import {
   forwardedStatus,
   statusFields,
 } from "../../services/proxy/header.ts";
-import { completeLimits } from "../../services/proxy/limits.ts";
+import { DEFAULT_LIMITS, type ProxyLimits } from "../../services/proxy/limits.ts";
 import { networkOf, PeerLimits } from "../../services/proxy/peer-limits.ts";
 import { eventually } from "../support/http2-enclave.ts";
 
 const numRuns = Number(process.env["FUZZ_RUNS"] ?? 100);
 
 describe("limits of a peer", () => {
-  const limits = completeLimits({ maxConnectionsPerAddress: 2, maxSessionsPerSecond: 10 });
+  const limits = completeLimits(DEFAULT_LIMITS, {
+    maxConnectionsPerAddress: 2,
+    maxSessionsPerSecond: 10,
+  });
 
   it("count the connections of each address apart", () => {
     const peers = new PeerLimits(limits);
@@ -67,7 +71,21 @@ describe("limits of a peer", () => {
   });
 
   it("must each be a positive integer", () => {
-    assert.throws(() => completeLimits({ maxBufferedBytes: 0 }), { name: "RangeError" });
+    for (const value of [0, -1, 1.5, Number.NaN, "8", undefined]) {
+      const given = { maxBufferedBytes: value } as unknown as Partial<ProxyLimits>;
+      assert.throws(() => completeLimits(DEFAULT_LIMITS, given), {
+        name: "RangeError",
+        message: `maxBufferedBytes is ${value}, expected a positive integer`,
+      });
+    }
+  });
+
+  it("are only those that there are", () => {
+    const given = { maxConnection: 2 } as unknown as Partial<ProxyLimits>;
+    assert.throws(() => completeLimits(DEFAULT_LIMITS, given), {
+      name: "RangeError",
+      message: "there is no limit maxConnection",
+    });
   });
 });
 
