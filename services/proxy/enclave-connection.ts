@@ -70,6 +70,13 @@ export class EnclaveConnection {
     const leftMs = Math.max(1, dialTimeoutMs - (performance.now() - startMs));
     try {
       await greeting(address, session, leftMs, signal);
+      // What came behind the greeting may have ended it already; its events are still to come.
+      if (session.closed || session.destroyed) {
+        throw new TransportError(
+          "closed",
+          `${formatAddress(address)} broke off after its greeting`,
+        );
+      }
     } catch (error) {
       session.destroy();
       throw error;

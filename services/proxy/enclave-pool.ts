@@ -218,7 +218,9 @@ export class EnclavePool {
       resolve(connection);
     }
     if (this.#waiting.length > 0) {
-      if (this.#connections.size < this.#options.maxEnclaveConnections) {
+      // A connection that takes not a single stream: dialing on could go on for ever.
+      const isOfUse = this.#waiting.length < waiting.length;
+      if (isOfUse && this.#connections.size < this.#options.maxEnclaveConnections) {
         void this.#dial();
       } else {
         this.#refuseWaiting("every connection to the enclave is full", STATUS.resourceExhausted);

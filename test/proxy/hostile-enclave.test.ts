@@ -12,6 +12,10 @@ import {
 } from "../support/http2-enclave.ts";
 
 const OK = { ":status": 200, "content-type": "application/grpc" };
+/** Frames of HTTP/2: an empty SETTINGS, one that allows no streams, and GOAWAY up to its error code. */
+const SETTINGS = "000000040000000000";
+const SETTINGS_NO_STREAMS = "000006040000000000000300000000";
+const GOAWAY = "00000807000000000000000000";
 /** A gRPC message of 3 bytes. */
 const MESSAGE = Buffer.from("0000000003010203", "hex");
 
@@ -190,11 +194,15 @@ describe("what is no HTTP/2 server", () => {
     ["sends zeros", (write) => write(Buffer.alloc(1000))],
     ["announces an endless frame", (write) => write(Buffer.alloc(1000, 255))],
     // An empty SETTINGS frame first, so that the proxy takes it for an enclave.
-    ["breaks off", (write) => write(Buffer.from("000000040000000000ffffff000000000001", "hex"))],
+    ["breaks off", (write) => write(Buffer.from(SETTINGS + "ffffff000000000001", "hex"))],
+    ["leaves at once", (write) => write(Buffer.from(SETTINGS + GOAWAY + "00000000", "hex"))],
+    ["fails at once", (write) => write(Buffer.from(SETTINGS + GOAWAY + "00000002", "hex"))],
   ];
   for (const [name, greet] of peers) {
     it(`and ${name} is UNAVAILABLE`, async () => {
+      let dials = 0;
       const raw = await startRawEnclave((socket) => {
+        dials += 1;
         socket.once("data", () => greet((bytes) => socket.write(bytes)));
       });
       const own = await startProxy({
@@ -206,15 +214,35 @@ describe("what is no HTTP/2 server", () => {
       const user = new ConnectClient(own.address);
       const { status } = await outcome(user.open());
       assert.equal(status.code, grpc.status.UNAVAILABLE, status.details);
+      assert.ok(dials <= 3, `dialed ${dials} times`);
       user.close();
       await own.close(0);
       await raw.close();
     });
   }
 
+  it("and takes no stream is RESOURCE_EXHAUSTED, and is not dialed again for it", async () => {
+    let dials = 0;
+    const raw = await startRawEnclave((socket) => {
+      dials += 1;
+      socket.once("data", () => socket.write(Buffer.from(SETTINGS_NO_STREAMS, "hex")));
+    });
+    const own = await startProxy({ enclave: raw.address, listen: "127.0.0.1:0" });
+    const user = new ConnectClient(own.address);
+    // Once by itself, and once for each.
+    for (const expected of [2, 3]) {
+      const { status } = await outcome(user.open());
+      assert.equal(status.code, grpc.status.RESOURCE_EXHAUSTED, status.details);
+      assert.ok(dials <= expected, `dialed ${dials} times`);
+    }
+    user.close();
+    await own.close(0);
+    await raw.close();
+  });
+
   it("and falls silent is UNAVAILABLE when a PING has no answer", async () => {
     const raw = await startRawEnclave((socket) => {
-      socket.once("data", () => socket.write(Buffer.from("000000040000000000", "hex")));
+      socket.once("data", () => socket.write(Buffer.from(SETTINGS, "hex")));
     });
     const own = await startProxy({
       enclave: raw.address,
