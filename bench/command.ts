@@ -31,8 +31,8 @@ interface Flags {
 }
 
 const MODES = {
-  full: { rounds: 5, roundMs: 1000, warmUpMs: 3000 },
-  short: { rounds: 3, roundMs: 500, warmUpMs: 2000 },
+  full: { rounds: 9, roundMs: 600, warmUpMs: 3000 },
+  short: { rounds: 5, roundMs: 300, warmUpMs: 2000 },
   tiny: { rounds: 1, roundMs: 50, warmUpMs: 50 },
 } as const;
 
@@ -40,7 +40,7 @@ const MODES = {
 export function parseCommand(argv: readonly string[]): BenchCommand {
   const flags = new Command("npm run bench --")
     .description("Measures sealrpc and what a team could choose instead, side by side.")
-    .option("--short", "fewer loads, fewer and shorter rounds: six minutes, not half an hour")
+    .option("--short", "fewer loads, fewer and shorter rounds: seven minutes, not half an hour")
     .option("--tiny", "a glimpse of the loads of --short: whether it runs, not how fast")
     .option("--only <name...>", "loads and contenders, by name or by how the name begins", select)
     .option("--json <file>", "write every sample")

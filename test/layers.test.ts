@@ -30,6 +30,7 @@ describe("the import table", () => {
     ["services/proxy", 'import "../../channel/errors.ts";'],
     ["services/proxy", 'import "../../attestation/errors.ts";'],
     ["services/proxy", 'import "../../crypto/backend.ts";'],
+    ["services", 'import "../channel/errors.ts";'],
     ["channel", 'import "node:net";'],
     [
       "channel",
