@@ -15,10 +15,13 @@ import {
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { installNodes } from "./nodes.mjs";
+import { run } from "./run.mjs";
 
 /** QEMU 11 is the first whose vhost-user device can stand for the security module. */
 const SUITE = "trixie";
 const BACKPORTS = "trixie-backports";
+/** For programs whose output is read, in English. */
+const OPTIONS = { timeout: 180_000, env: { ...process.env, LC_ALL: "C" } };
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const cache = join(root, ".cache", "enclave");
@@ -72,7 +75,7 @@ function install() {
     const packages = choose();
     rmSync(files, { recursive: true, force: true });
     mkdirSync(files, { recursive: true });
-    for (const archive of fetch(packages)) run("dpkg-deb", ["-x", archive, files]);
+    for (const archive of fetch(packages)) run("dpkg-deb", ["-x", archive, files], OPTIONS);
     writeFileSync(
       complete,
       `${packages.map(({ name, sha256 }) => `${sha256} ${name}`).join("\n")}\n`,
@@ -99,12 +102,8 @@ function install() {
 
 /** Names, versions and hashes of the packages: the newest that the signed lists of Debian have. */
 function choose() {
-  const sources = run("apt-get", [
-    "indextargets",
-    "--format",
-    "$(REPO_URI)",
-    "Identifier: Packages",
-  ]);
+  const targets = ["indextargets", "--format", "$(REPO_URI)", "Identifier: Packages"];
+  const sources = run("apt-get", targets, OPTIONS);
   const archive = sources.split("\n").find((uri) => /\/debian\/?$/.test(uri));
   if (archive === undefined) throw new Error("this machine has no sources of Debian's packages");
   mkdirSync(join(cache, "lists", "partial"), { recursive: true });
@@ -177,22 +176,7 @@ function apt(program, args, cwd = cache) {
     "Dir::State::status": "/dev/null",
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
-  return run(program, [...options, ...args], cwd);
-}
-
-function run(command, args, cwd = root) {
-  const { status, error, stdout, stderr } = spawnSync(command, args, {
-    cwd,
-    encoding: "utf8",
-    maxBuffer: 64 * 1024 * 1024,
-    timeout: 180_000,
-    env: { ...process.env, LC_ALL: "C" },
-  });
-  if (error || status !== 0) {
-    const said = (error?.message ?? stderr).trim().split("\n").at(-1);
-    throw new Error(`\`${command} ${args.slice(-3).join(" ")}\` failed: ${said}`);
-  }
-  return stdout;
+  return run(program, [...options, ...args], { ...OPTIONS, cwd });
 }
 
 function hashOf(path) {

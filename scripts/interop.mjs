@@ -7,6 +7,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { run } from "./run.mjs";
 
 const GRPC_GO = "v1.85.0";
 const GRPCURL = "v1.9.4";
@@ -70,15 +71,16 @@ function runTest(name, options, writeTable = false) {
 
 function installGo() {
   return install(`grpc-go-${GRPC_GO}`, ["go"], (folder) => {
-    run("go", ["install", `google.golang.org/grpc/interop/client@${GRPC_GO}`], { GOBIN: folder });
-    run("go", ["install", `google.golang.org/grpc/interop/server@${GRPC_GO}`], { GOBIN: folder });
+    const env = { ...process.env, GOBIN: folder };
+    run("go", ["install", `google.golang.org/grpc/interop/client@${GRPC_GO}`], { env });
+    run("go", ["install", `google.golang.org/grpc/interop/server@${GRPC_GO}`], { env });
   });
 }
 
 function installGrpcurl() {
   return install(`grpcurl-${GRPCURL}`, ["go"], (folder) => {
     run("go", ["install", `github.com/fullstorydev/grpcurl/cmd/grpcurl@${GRPCURL}`], {
-      GOBIN: folder,
+      env: { ...process.env, GOBIN: folder },
     });
   });
 }
@@ -110,7 +112,7 @@ function installDebian() {
     const simulated = [...apt, "install", "--simulate", "--no-install-recommends"];
     const plan = run("apt-get", [...simulated, "haproxy", "nginx"]);
     const names = Array.from(plan.matchAll(/^Inst (\S+)/gm), ([, name]) => name);
-    run("apt-get", [...apt, "download", ...names], {}, folder);
+    run("apt-get", [...apt, "download", ...names], { cwd: folder });
     for (const name of readdirSync(folder).filter((name) => name.endsWith(".deb"))) {
       run("dpkg", ["-x", join(folder, name), folder]);
       rmSync(join(folder, name));
@@ -174,19 +176,4 @@ function install(name, toolchains, work) {
   }
   writeFileSync(complete, "");
   return { folder };
-}
-
-/** Runs a command to its end and gives its output. */
-function run(command, args, env = {}, cwd = root) {
-  const { status, error, stdout, stderr } = spawnSync(command, args, {
-    cwd,
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-    encoding: "utf8",
-  });
-  if (error || status !== 0) {
-    const said = (error?.message ?? stderr).trim().split("\n").at(-1);
-    throw new Error(`\`${[command, ...args].join(" ")}\` failed: ${said}`);
-  }
-  return stdout;
 }
