@@ -70,13 +70,6 @@ export class EnclaveConnection {
     const leftMs = Math.max(1, dialTimeoutMs - (performance.now() - startMs));
     try {
       await greeting(address, session, leftMs, signal);
-      // What came behind the greeting may have ended it already; its events are still to come.
-      if (session.closed || session.destroyed) {
-        throw new TransportError(
-          "closed",
-          `${formatAddress(address)} broke off after its greeting`,
-        );
-      }
     } catch (error) {
       session.destroy();
       throw error;
@@ -89,12 +82,15 @@ export class EnclaveConnection {
     return this.#streams;
   }
 
+  /** Whether streams may be opened, as far as there is room. Node tells of the end later than it is there. */
+  get isOpen(): boolean {
+    return this.goneReason === "" && !this.#session.closed && !this.#session.destroyed;
+  }
+
   /** Whether one more stream may be opened. */
   get hasRoom(): boolean {
     return (
-      this.goneReason === "" &&
-      !this.#session.closed &&
-      !this.#session.destroyed &&
+      this.isOpen &&
       this.#streams < (this.#session.remoteSettings.maxConcurrentStreams ?? 0xffff_ffff)
     );
   }

@@ -146,8 +146,9 @@ export class EnclavePool {
         this.#remove(gone, performance.now() - openedMs),
       );
       openedMs = performance.now();
-      if (connection.goneReason !== "") {
-        throw new Error(connection.goneReason);
+      if (!connection.isOpen) {
+        // What came behind its greeting has ended it.
+        throw new Error(connection.goneReason || "it broke off after its greeting");
       }
       this.#dialing = false;
       if (signal.aborted) {
