@@ -7,7 +7,7 @@ import { ConnectClient, outcome, type Outcome } from "../support/connect-service
 import {
   type Http2Enclave,
   startHttp2Enclave,
-  startRawEnclave,
+  startRawServer,
   type StreamHandler,
 } from "../support/http2-enclave.ts";
 
@@ -201,7 +201,7 @@ describe("what is no HTTP/2 server", () => {
   for (const [name, greet] of peers) {
     it(`and ${name} is UNAVAILABLE`, async () => {
       let dials = 0;
-      const raw = await startRawEnclave((socket) => {
+      const raw = await startRawServer((socket) => {
         dials += 1;
         socket.once("data", () => greet((bytes) => socket.write(bytes)));
       });
@@ -223,7 +223,7 @@ describe("what is no HTTP/2 server", () => {
 
   it("and takes no stream is RESOURCE_EXHAUSTED, and is not dialed again for it", async () => {
     let dials = 0;
-    const raw = await startRawEnclave((socket) => {
+    const raw = await startRawServer((socket) => {
       dials += 1;
       socket.once("data", () => socket.write(Buffer.from(SETTINGS_NO_STREAMS, "hex")));
     });
@@ -241,7 +241,7 @@ describe("what is no HTTP/2 server", () => {
   });
 
   it("and falls silent is UNAVAILABLE when a PING has no answer", async () => {
-    const raw = await startRawEnclave((socket) => {
+    const raw = await startRawServer((socket) => {
       socket.once("data", () => socket.write(Buffer.from(SETTINGS, "hex")));
     });
     const own = await startProxy({
@@ -259,7 +259,7 @@ describe("what is no HTTP/2 server", () => {
   });
 
   it("and says nothing is UNAVAILABLE when the time for it is over", async () => {
-    const raw = await startRawEnclave(() => {});
+    const raw = await startRawServer(() => {});
     const own = await startProxy({
       dialTimeoutMs: 50,
       enclave: raw.address,

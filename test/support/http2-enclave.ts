@@ -51,8 +51,8 @@ export async function startHttp2Enclave(
   };
 }
 
-/** Starts an enclave that is no HTTP/2 server at all. */
-export async function startRawEnclave(
+/** Starts what is no HTTP/2 server at all. */
+export async function startRawServer(
   onSocket: (socket: Socket) => void,
 ): Promise<{ address: string; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
