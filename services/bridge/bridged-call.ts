@@ -103,8 +103,8 @@ export class BridgedCall implements EnclaveCallEvents, UpstreamCall, MessageSink
     this.#join(stream);
   }
 
-  onAway(): void {
-    if (!this.#isOver) this.#refuse(Code.UNAVAILABLE, "the application in the enclave is away");
+  onRefused(reason: string): void {
+    if (!this.#isOver) this.#refuse(Code.UNAVAILABLE, reason);
   }
 
   // What the client sends.

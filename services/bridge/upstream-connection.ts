@@ -8,6 +8,7 @@ import {
   connect,
   type OutgoingHttpHeaders,
 } from "node:http2";
+import { setImmediate as turn } from "node:timers/promises";
 
 import { type Address, formatAddress } from "../../transport/address.ts";
 import { dial } from "../../transport/dial.ts";
@@ -24,7 +25,7 @@ const DIAL_TIMEOUT_MS = 10_000;
 
 export interface ConnectionEvents {
   /** Once: the connection takes no more calls; those that it has may go on. */
-  readonly onGone: (connection: UpstreamConnection) => void;
+  readonly onGone: (connection: UpstreamConnection, reason: string) => void;
   /** A call has ended, or the application has another limit: there may be room for one that waits. */
   readonly onRoom: () => void;
 }
@@ -39,16 +40,18 @@ export class UpstreamConnection {
     this.#session = session;
     this.#events = events;
     let isGone = false;
-    const gone = (): void => {
-      if (!isGone) events.onGone(this);
+    const gone = (reason: string): void => {
+      if (!isGone) events.onGone(this, reason);
       isGone = true;
     };
     session.on("remoteSettings", events.onRoom);
-    session.on("error", gone).on("goaway", gone).on("close", gone);
+    session.on("error", (error: Error) => gone(error.message));
+    session.on("goaway", (code: number) => gone(`it sent GOAWAY ${code}`));
+    session.on("close", () => gone("it closed the connection"));
   }
 
   /**
-   * Dials and waits for the application's SETTINGS.
+   * Dials and waits for the application's SETTINGS, and for what is in one packet with them.
    *
    * @throws TransportError `unreachable`, `timeout`, `closed`.
    */
@@ -72,6 +75,11 @@ export class UpstreamConnection {
     session.once("connect", () => session.setLocalWindowSize(WINDOW_BYTES));
     try {
       await greeting(formatAddress(address), session, signal);
+      await turn();
+      if (session.closed || session.destroyed) {
+        const what = "ended the connection right behind its HTTP/2 SETTINGS";
+        throw new TransportError("closed", `${formatAddress(address)} ${what}`);
+      }
     } catch (error) {
       session.destroy();
       throw error;

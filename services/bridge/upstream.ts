@@ -1,7 +1,7 @@
 /**
  * The connections to the application behind a bridge: one that is kept open, and more while the
- * application's own limit on streams makes them necessary. An application that is away is dialed
- * again with back-off, and meanwhile a call is told so at once.
+ * application's own limit on streams makes them necessary. A dial that was of no use is followed by
+ * the next with back-off, and a call waits only while there is something to wait for.
  */
 import type { Address } from "../../transport/address.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
@@ -9,8 +9,8 @@ import { UpstreamConnection } from "./upstream-connection.ts";
 /** A call that waits: the application is dialed, or takes no more calls just now. */
 export interface UpstreamCall {
   onConnection(connection: UpstreamConnection): void;
-  /** The application is certainly away: nothing was sent to it. */
-  onAway(): void;
+  /** The application is away, or takes no calls: nothing was sent to it. */
+  onRefused(reason: string): void;
 }
 
 export interface UpstreamEvents {
@@ -25,6 +25,9 @@ const FIRST_WAIT_MS = 50;
 const MAX_WAIT_MS = 2_000;
 /** A connection that ends sooner counts as a failure when the next attempt is timed. */
 const SHORT_LIFE_MS = 1_000;
+
+const AWAY = "the application in the enclave is away";
+const TAKES_NONE = "the application takes no calls now";
 
 export class Upstream {
   readonly #address: Address;
@@ -52,8 +55,8 @@ export class Upstream {
   assign(call: UpstreamCall): void {
     const connection = this.#pick();
     if (connection !== undefined) call.onConnection(connection);
-    else if (this.#isDialing || this.#connections.size > 0) this.#waiting.add(call);
-    else call.onAway();
+    else if (this.#mayFindRoom()) this.#waiting.add(call);
+    else call.onRefused(this.#refusal());
   }
 
   /** The call does not wait any more. */
@@ -67,7 +70,7 @@ export class Upstream {
     clearTimeout(this.#retryTimer);
     for (const connection of this.#connections.keys()) connection.close();
     this.#connections.clear();
-    for (const call of this.#takeWaiting()) call.onAway();
+    this.#refuseWaiting();
   }
 
   /** The one with the fewest calls that has room. When all are full, the next is on its way. */
@@ -85,69 +88,97 @@ export class Upstream {
   readonly #serve = (): void => {
     for (const call of this.#waiting) {
       const connection = this.#pick();
-      if (connection === undefined) return;
+      if (connection === undefined) break;
       this.#waiting.delete(call);
       call.onConnection(connection);
     }
+    if (!this.#mayFindRoom()) this.#refuseWaiting();
   };
+
+  /** Whether a call that has no place gets one when a dial succeeds or another call ends. */
+  #mayFindRoom(): boolean {
+    if (this.#isDialing) return true;
+    for (const { streams } of this.#connections.keys()) if (streams > 0) return true;
+    return false;
+  }
+
+  #refusal(): string {
+    return this.#connections.size === 0 ? AWAY : TAKES_NONE;
+  }
+
+  #refuseWaiting(): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const call of waiting) call.onRefused(this.#refusal());
+  }
 
   async #dial(): Promise<void> {
     const { signal } = this.#abort;
-    if (this.#isDialing || signal.aborted) return;
+    if (this.#isDialing || this.#retryTimer !== undefined || signal.aborted) return;
     this.#isDialing = true;
+    let connection: UpstreamConnection | undefined;
     let reason = "";
     try {
-      const connection = await UpstreamConnection.open(this.#address, signal, {
+      connection = await UpstreamConnection.open(this.#address, signal, {
         onGone: this.#gone,
         onRoom: this.#serve,
       });
-      if (signal.aborted) connection.close();
-      else this.#connections.set(connection, performance.now());
     } catch (error) {
       reason = (error as Error).message;
     }
     this.#isDialing = false;
-    if (signal.aborted || reason !== "") this.#failed(reason);
-    else this.#reached();
+    if (signal.aborted) {
+      connection?.close();
+      this.#refuseWaiting();
+    } else if (connection === undefined) {
+      this.#failed(reason);
+    } else {
+      this.#reached(connection);
+    }
   }
 
-  #reached(): void {
+  #reached(connection: UpstreamConnection): void {
+    this.#connections.set(connection, performance.now());
+    // It takes not a single call: dialing on could go on for ever.
+    if (!connection.hasRoom) this.#dialLater();
     if (this.#isAway !== false) this.#events.onReached();
     this.#isAway = false;
     this.#serve();
   }
 
   #failed(reason: string): void {
-    // Those that wait for room wait on.
-    if (this.#connections.size > 0) return;
-    for (const call of this.#takeWaiting()) call.onAway();
-    if (this.#abort.signal.aborted) return;
     this.#dialLater();
+    this.#serve();
+    if (this.#connections.size > 0) return;
     if (this.#isAway !== true) this.#events.onAway(reason);
     this.#isAway = true;
   }
 
+  /** Until then nothing is dialed. */
   #dialLater(): void {
-    this.#retryTimer = setTimeout(() => void this.#dial(), this.#waitMs);
+    if (this.#retryTimer !== undefined) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      if (this.#connections.size === 0) void this.#dial();
+      else this.#serve();
+    }, this.#waitMs);
     this.#waitMs = Math.min(MAX_WAIT_MS, 2 * this.#waitMs);
   }
 
   /** Closed in order or lost: the next call shall find another. */
-  readonly #gone = (connection: UpstreamConnection): void => {
+  readonly #gone = (connection: UpstreamConnection, reason: string): void => {
     const lifeMs = performance.now() - (this.#connections.get(connection) ?? 0);
     this.#connections.delete(connection);
-    if (this.#connections.size > 0 || this.#abort.signal.aborted) return;
+    if (this.#abort.signal.aborted) return;
     if (lifeMs < SHORT_LIFE_MS) {
-      this.#dialLater();
-      return;
+      this.#failed(reason);
+    } else if (this.#connections.size > 0) {
+      this.#serve();
+    } else {
+      this.#waitMs = FIRST_WAIT_MS;
+      clearTimeout(this.#retryTimer);
+      this.#retryTimer = undefined;
+      void this.#dial();
     }
-    this.#waitMs = FIRST_WAIT_MS;
-    void this.#dial();
   };
-
-  #takeWaiting(): readonly UpstreamCall[] {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    return waiting;
-  }
 }

@@ -492,6 +492,15 @@ describe("a bridge", { timeout: 30_000 }, () => {
     await bridged.stop();
   });
 
+  it("refuses calls when the application allows none: they have certainly not run", async () => {
+    const bridged = await Bridged.start({}, { settings: { maxConcurrentStreams: 0 } });
+    const { answer } = open(await bridged.session(), "/a.B/C");
+    const { kind, code, message } = endOf(await answer);
+    assert.deepEqual([kind, code], ["refused", Code.UNAVAILABLE]);
+    assert.equal(message, "the application takes no calls now");
+    await bridged.stop();
+  });
+
   it("counts no call that is over, answered or cancelled", async () => {
     const bridged = await Bridged.start({ limits: { maxConcurrentCalls: 2 } });
     const session = await bridged.session();
