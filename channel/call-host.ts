@@ -2,6 +2,7 @@
 import type { CryptoBackend } from "../crypto/backend.ts";
 import type { Status } from "./call-message.ts";
 import type { Link } from "./credit.ts";
+import type { KnownTexts } from "./known-texts.ts";
 import type { Sender } from "./turns.ts";
 
 /** Its times are on the driver's clock, as last seen. */
@@ -15,6 +16,8 @@ export interface CallHost extends Link {
   readonly maxReceiveMessageBytes: number;
   /** Where arrays come from and go; see `CryptoBackend`. */
   readonly memory: Pick<CryptoBackend, "allocate" | "release">;
+  /** Of what came before, for whatever is decoded. */
+  readonly texts: KnownTexts;
   /** The call has a frame that may leave. */
   ready(call: Sender): void;
   /** Queues a frame that overtakes. */

@@ -3,6 +3,8 @@
  * a protobuf codec of their own. It writes straight into a record and reads straight out of one,
  * since every call passes here; the tests hold it equal to the generated code in `gen/`.
  */
+import { FieldReader } from "./field-reader.ts";
+import type { KnownTexts } from "./known-texts.ts";
 import { Violation, ALERT } from "./violation.ts";
 
 /** The longest serialized RequestHeader, ResponseHeader or Status. */
@@ -85,8 +87,8 @@ function writeStatus(out: Uint8Array, start: number, status: Status): number {
 }
 
 /** @throws Violation `malformed` for anything that is not a RequestHeader of §3. */
-export function parseRequestHeader(body: Uint8Array): RequestHeader {
-  const fields = new Fields(body, 6);
+export function parseRequestHeader(body: Uint8Array, texts: KnownTexts): RequestHeader {
+  const fields = new FieldReader(body, 6, texts);
   let method = "";
   let sentMs = 0;
   let timeoutMs = 0;
@@ -95,7 +97,7 @@ export function parseRequestHeader(body: Uint8Array): RequestHeader {
   const metadata: Entry[] = [];
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
     if (tag === 0x0a) method = fields.text();
-    else if (tag === 0x12) metadata.push(parseEntry(fields.bytes()));
+    else if (tag === 0x12) metadata.push(fields.message(2, parseEntry));
     else if (tag === 0x18) sentMs = fields.number();
     else if (tag === 0x20) timeoutMs = fields.number();
     else if (tag === 0x2a) encoding = fields.text();
@@ -106,12 +108,12 @@ export function parseRequestHeader(body: Uint8Array): RequestHeader {
 }
 
 /** @throws Violation `malformed` for anything that is not a ResponseHeader of §3. */
-export function parseResponseHeader(body: Uint8Array): ResponseHeader {
-  const fields = new Fields(body, 2);
+export function parseResponseHeader(body: Uint8Array, texts: KnownTexts): ResponseHeader {
+  const fields = new FieldReader(body, 2, texts);
   let encoding = "";
   const metadata: Entry[] = [];
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
-    if (tag === 0x0a) metadata.push(parseEntry(fields.bytes()));
+    if (tag === 0x0a) metadata.push(fields.message(2, parseEntry));
     else if (tag === 0x12) encoding = fields.text();
     else fields.skip(tag);
   }
@@ -119,15 +121,15 @@ export function parseResponseHeader(body: Uint8Array): ResponseHeader {
 }
 
 /** @throws Violation `malformed` for anything that is not a Status of §3. */
-export function parseStatus(body: Uint8Array): Status {
-  const fields = new Fields(body, 3);
+export function parseStatus(body: Uint8Array, texts: KnownTexts): Status {
+  const fields = new FieldReader(body, 3, texts);
   let code = 0;
   let message = "";
   const trailers: Entry[] = [];
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
     if (tag === 0x08) code = fields.number();
     else if (tag === 0x12) message = fields.text();
-    else if (tag === 0x1a) trailers.push(parseEntry(fields.bytes()));
+    else if (tag === 0x1a) trailers.push(fields.message(2, parseEntry));
     else fields.skip(tag);
   }
   return { code: code > 16 ? 2 : code, message, trailers };
@@ -148,13 +150,12 @@ export function isMetadataKey(key: string): boolean {
   return KEY.test(key) && !RESERVED.has(key);
 }
 
-function parseEntry(body: Uint8Array): Entry {
-  const fields = new Fields(body, 2);
+function parseEntry(fields: FieldReader): Entry {
   let key = "";
   let value: Uint8Array = EMPTY;
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
     if (tag === 0x0a) key = fields.text();
-    else if (tag === 0x12) value = fields.bytes().slice();
+    else if (tag === 0x12) value = fields.bytes();
     else fields.skip(tag);
   }
   if (!isMetadataKey(key)) throw malformed("a metadata key is not allowed");
@@ -163,7 +164,6 @@ function parseEntry(body: Uint8Array): Entry {
 
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function boundOfEntries(entries: readonly Entry[]): number {
   let bound = 0;
@@ -237,70 +237,4 @@ function varintBytes(value: number): number {
 
 function malformed(what: string): Violation {
   return new Violation(ALERT.malformed, "malformed-frame", what);
-}
-
-/** Walks the fields of one message. Every read stays inside the body, so it ends on any bytes. */
-class Fields {
-  readonly #body: Uint8Array;
-  readonly #lastField: number;
-  #at = 0;
-
-  /** `lastField` is the highest field number that the message defines. */
-  constructor(body: Uint8Array, lastField: number) {
-    this.#body = body;
-    this.#lastField = lastField;
-  }
-
-  /** The next field's tag, or 0 behind the last. */
-  next(): number {
-    if (this.#at === this.#body.length) return 0;
-    const tag = this.number();
-    if (tag < 8 || tag > 0xffffffff) throw malformed("a field number is out of range");
-    return tag;
-  }
-
-  number(): number {
-    let value = 0;
-    let scale = 1;
-    for (let i = 0; i < 10; i++) {
-      const byte = this.#body[this.#at++];
-      if (byte === undefined) throw malformed("a number is cut short");
-      value += (byte & 127) * scale;
-      if (byte < 128) {
-        if (value > Number.MAX_SAFE_INTEGER) throw malformed("a number is beyond 2^53 - 1");
-        return value;
-      }
-      scale *= 128;
-    }
-    throw malformed("a number is too long");
-  }
-
-  /** A view on the body. */
-  bytes(): Uint8Array {
-    const length = this.number();
-    const end = this.#at + length;
-    if (end > this.#body.length) throw malformed("a field is cut short");
-    const bytes = this.#body.subarray(this.#at, end);
-    this.#at = end;
-    return bytes;
-  }
-
-  text(): string {
-    try {
-      return decoder.decode(this.bytes());
-    } catch (error) {
-      throw error instanceof Violation ? error : malformed("text is not UTF-8");
-    }
-  }
-
-  /** Passes over a field that the message does not define. */
-  skip(tag: number): void {
-    if (tag < 8 * (this.#lastField + 1)) throw malformed("a field has the wrong wire type");
-    const wire = tag % 8;
-    if (wire === 0) this.number();
-    else if (wire === 2) this.bytes();
-    else if (wire === 1 || wire === 5) this.#at += wire === 1 ? 8 : 4;
-    else throw malformed("a field has an unknown wire type");
-    if (this.#at > this.#body.length) throw malformed("a field is cut short");
-  }
 }

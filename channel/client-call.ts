@@ -168,10 +168,10 @@ export class ClientCall implements Sender, InboxEvents {
         if (this.canSend) this.#host.ready(this);
         return;
       case frame.END:
-        this.#receiveStatus(parseStatus(body));
+        this.#receiveStatus(parseStatus(body, this.#host.texts));
         return;
       default:
-        this.#receiveRefused(parseStatus(body), (flags & frame.ELSEWHERE) !== 0);
+        this.#receiveRefused(parseStatus(body, this.#host.texts), (flags & frame.ELSEWHERE) !== 0);
     }
   }
 
@@ -205,7 +205,7 @@ export class ClientCall implements Sender, InboxEvents {
   #receiveHeaders(body: Uint8Array): void {
     if (this.#hasHeaders) throw state("HEADERS came twice");
     this.#hasHeaders = true;
-    this.#events.onHeaders(parseResponseHeader(body));
+    this.#events.onHeaders(parseResponseHeader(body, this.#host.texts));
   }
 
   #receiveMessage(flags: number, body: Uint8Array, recordBytes: number): void {

@@ -105,7 +105,7 @@ export class EnclaveCalls implements CallTable, EnclaveCallOwner {
 
   #open(callId: number, body: Uint8Array): void {
     if (callId !== this.#lastId + 1) throw state(`OPEN of call ${callId} is out of order`);
-    const header = parseRequestHeader(body);
+    const header = parseRequestHeader(body, this.#host.texts);
     this.#lastId = callId;
     if (callId > this.#goawayLast) return;
     const call = new EnclaveCall(this.#host, this, callId, header, body.length);

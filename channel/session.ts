@@ -16,6 +16,7 @@ import { ChannelError } from "./errors.ts";
 import type { Established } from "./established.ts";
 import * as frame from "./frame.ts";
 import { exportKey } from "./key-schedule.ts";
+import { KnownTexts } from "./known-texts.ts";
 import { DRAIN_MS, END_MS, Lifetime } from "./lifetime.ts";
 import { Liveness } from "./liveness.ts";
 import { Outbound } from "./outbound.ts";
@@ -448,6 +449,7 @@ export class Session {
       receiveCredit: this.#established.receiveCredit,
       maxReceiveMessageBytes,
       memory: this.#backend,
+      texts: new KnownTexts(),
       ready: (call) => {
         if (this.#isClosed()) return;
         this.#outbound.turns.add(call);

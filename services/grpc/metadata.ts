@@ -23,6 +23,8 @@ const RESERVED = new Set([
 const LOCAL_PREFIX = "sealrpc-";
 const LEGAL_KEY = /^[0-9a-z_.-]+$/;
 const LEGAL_TEXT = /^[ -~]*$/;
+/** What is not legal text is not either after it has been decoded. */
+const decoder = new TextDecoder();
 const NONE: readonly Entry[] = [];
 
 /**
@@ -64,11 +66,10 @@ export function metadataOf(entries: readonly Entry[]): Metadata {
     }
     if (!travels(key)) continue;
     if (key.endsWith("-bin")) {
-      // A copy: the entry is a view on a whole opened record.
       metadata.add(key, Buffer.from(value));
       continue;
     }
-    const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("latin1");
+    const text = decoder.decode(value);
     if (!LEGAL_TEXT.test(text)) {
       throw new ChannelError("malformed-frame", "a metadata value that gRPC does not allow");
     }
