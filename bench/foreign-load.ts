@@ -3,6 +3,9 @@ import { cpus } from "node:os";
 import { ownMicroseconds } from "./program.ts";
 import { busyMicroseconds } from "./usage.ts";
 
+/** Above that share, rates and latencies say more of others. */
+export const QUIET_SHARE = 0.1;
+
 export class ForeignLoad {
   readonly #startMs: number = performance.now();
   readonly #foreignAtStart: number = foreignMicroseconds();

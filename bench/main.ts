@@ -39,7 +39,8 @@ const loads = await runAll(
 const goals = judge(loads);
 if (goals.length > 0) print(`\n${goalTable(goals)}`);
 const { share } = foreign;
-if (!Number.isNaN(share)) print(`\n${foreignLine(share)}`);
+const repeated = loads.reduce((sum, { repeatedRounds }) => sum + repeatedRounds, 0);
+if (!Number.isNaN(share)) print(`\n${foreignLine(share, repeated)}`);
 
 const foreignLoad = Number.isNaN(share) ? null : share;
 write(command, { ...about, machine, foreignLoad, loads, goals });

@@ -20,6 +20,8 @@ export interface LoadReport {
   readonly title: string;
   /** What CPU time is counted for. */
   readonly per: string;
+  /** Rounds that others disturbed, and that do not count. */
+  readonly repeatedRounds: number;
   readonly figures: readonly Figure[];
   /** Ratios are against the first. */
   readonly contenders: readonly ContenderReport[];

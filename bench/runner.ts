@@ -2,6 +2,7 @@
 import { CONTENDERS } from "./contenders.ts";
 import type { Sample } from "./figures.ts";
 import type { Load, MicroLoad, WayLoad } from "./load.ts";
+import { ForeignLoad, QUIET_SHARE } from "./foreign-load.ts";
 import { measureIdle } from "./measure/idle.ts";
 import { NotHere } from "./measure/not-here.ts";
 import { measureRound } from "./measure/round.ts";
@@ -30,6 +31,13 @@ interface Subject {
   readonly measure: (durationMs: number) => Promise<Sample>;
 }
 
+/** What a load has brought of one of its subjects so far. */
+interface Contender {
+  readonly subject: Subject;
+  readonly samples: Sample[];
+  end: Pick<ContenderReport, "error" | "absence">;
+}
+
 export class Runner {
   readonly #options: RunOptions;
   readonly #contenders = new Map<string, Promise<RunningContender>>();
@@ -44,7 +52,7 @@ export class Runner {
     const subjects = load.kind === "micro" ? this.#operations(load) : this.#ways(load);
     const results = await this.#rounds(load, subjects);
     const per = load.kind === "rounds" ? load.per : "call";
-    return { name: load.name, title: load.title, per, figures: load.figures, contenders: results };
+    return { name: load.name, title: load.title, per, figures: load.figures, ...results };
   }
 
   /** Ends the processes of contenders that none of `loads` needs. */
@@ -64,32 +72,63 @@ export class Runner {
     }
   }
 
-  async #rounds(load: Load, subjects: readonly Subject[]): Promise<ContenderReport[]> {
-    const { onProgress, roundMs, warmUpMs } = this.#options;
+  /**
+   * A round in which others used much of the machine does not count, whatever it showed: it is measured
+   * again, as often in all as there are rounds.
+   */
+  async #rounds(
+    load: Load,
+    subjects: readonly Subject[],
+  ): Promise<Pick<LoadReport, "contenders" | "repeatedRounds">> {
     const rounds = Math.min(this.#options.rounds, load.maxRounds ?? Infinity);
-    const samples = new Map(subjects.map(({ name }) => [name, [] as Sample[]]));
-    const ends = new Map<string, Pick<ContenderReport, "error" | "absence">>();
-    // Cold code costs every contender several times what it costs when warm, and not all alike.
+    const contenders = subjects.map((subject): Contender => ({ subject, samples: [], end: {} }));
     // Idle sessions are made but once.
-    for (let round = load.kind === "idle" ? 1 : 0; round <= rounds; round++) {
-      for (const { name, title, measure } of subjects) {
-        if (ends.has(name)) continue;
-        onProgress(`${load.name}: round ${round} of ${rounds}, ${title}`);
-        try {
-          const sample = await measure(round === 0 ? warmUpMs : roundMs);
-          if (round > 0) samples.get(name)?.push(sample);
-        } catch (error) {
-          const why = error instanceof Error ? error.message : String(error);
-          ends.set(name, error instanceof NotHere ? { absence: why } : { error: why });
-        }
+    const isIdle = load.kind === "idle";
+    const mayRepeat = isIdle ? 0 : rounds;
+    let repeatedRounds = 0;
+    // Cold code costs every contender several times what it costs when warm, and not all alike.
+    if (!isIdle) await this.#round(load, contenders, "warm-up", this.#options.warmUpMs);
+    for (let round = 1; round <= rounds;) {
+      const foreign = new ForeignLoad();
+      const title = `round ${round} of ${rounds}`;
+      const samples = await this.#round(load, contenders, title, this.#options.roundMs);
+      if (foreign.share > QUIET_SHARE && repeatedRounds < mayRepeat) {
+        repeatedRounds += 1;
+        continue;
+      }
+      for (const [contender, sample] of samples) contender.samples.push(sample);
+      round += 1;
+    }
+    return {
+      repeatedRounds,
+      contenders: contenders.map(({ subject: { name, title }, samples, end }) => ({
+        name,
+        title,
+        samples,
+        ...end,
+      })),
+    };
+  }
+
+  async #round(
+    load: Load,
+    contenders: readonly Contender[],
+    title: string,
+    durationMs: number,
+  ): Promise<ReadonlyMap<Contender, Sample>> {
+    const samples = new Map<Contender, Sample>();
+    for (const contender of contenders) {
+      const { subject, end } = contender;
+      if (end.absence !== undefined || end.error !== undefined) continue;
+      this.#options.onProgress(`${load.name}: ${title}, ${subject.title}`);
+      try {
+        samples.set(contender, await subject.measure(durationMs));
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        contender.end = error instanceof NotHere ? { absence: why } : { error: why };
       }
     }
-    return subjects.map(({ name, title }) => ({
-      name,
-      title,
-      samples: samples.get(name) ?? [],
-      ...ends.get(name),
-    }));
+    return samples;
   }
 
   #ways(load: WayLoad): Subject[] {

@@ -1,12 +1,10 @@
 /** The report for people. */
 import { type Figure, FIGURES, ratioOf, spreadOf } from "./figures.ts";
+import { QUIET_SHARE } from "./foreign-load.ts";
 import type { ContenderReport, GoalReport, LoadReport, Report } from "./report.ts";
 
 /** Figures of each side of a way share a column. */
 const SIDES = ["client", "host", "server"];
-
-/** Above that share, rates and latencies say more of others. */
-const QUIET = 0.1;
 
 interface Column {
   readonly title: string;
@@ -48,10 +46,20 @@ export function headLines(report: Omit<Report, "foreignLoad" | "loads" | "goals"
   ].join("\n");
 }
 
-/** What others did to a run. */
-export function foreignLine(share: number): string {
-  const text = `others used ${(100 * share).toFixed(0)} % of the machine meanwhile`;
-  return share > QUIET ? `${text}: ratios of CPU time hold, others may not` : text;
+/** What others did to a run, of which so many rounds were measured again. */
+export function foreignLine(share: number, repeated: number): string {
+  const text = `others used ${percent(share)} of the machine meanwhile`;
+  const rounds = repeated === 1 ? "1 round" : `${repeated} rounds`;
+  return [
+    share > QUIET_SHARE ? `${text}: ratios of CPU time hold, others may not` : text,
+    ...(repeated === 0
+      ? []
+      : [`${rounds} of more than ${percent(QUIET_SHARE)} were measured again`]),
+  ].join("\n");
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
 }
 
 function columnsOf({ per, figures, contenders }: LoadReport): Column[] {
