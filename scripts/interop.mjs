@@ -7,6 +7,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { DEBIAN_TOOLS, unpackPackages } from "./debian.mjs";
 import { run } from "./run.mjs";
 
 const GRPC_GO = "v1.85.0";
@@ -102,23 +103,8 @@ function installJava() {
   });
 }
 
-/** HAProxy and nginx, unpacked with what they need and this machine lacks; nothing on it changes. */
 function installDebian() {
-  return install("debian", ["apt-get", "dpkg"], (folder) => {
-    const lists = join(folder, "lists");
-    mkdirSync(join(lists, "partial"), { recursive: true });
-    const apt = ["-q", "-o", `Dir::State::lists=${lists}`, "-o", `Dir::Cache=${folder}`];
-    run("apt-get", [...apt, "update"]);
-    const simulated = [...apt, "install", "--simulate", "--no-install-recommends"];
-    const plan = run("apt-get", [...simulated, "haproxy", "nginx"]);
-    const names = Array.from(plan.matchAll(/^Inst (\S+)/gm), ([, name]) => name);
-    run("apt-get", [...apt, "download", ...names], { cwd: folder });
-    for (const name of readdirSync(folder).filter((name) => name.endsWith(".deb"))) {
-      run("dpkg", ["-x", join(folder, name), folder]);
-      rmSync(join(folder, name));
-    }
-    rmSync(lists, { recursive: true });
-  });
+  return install("debian", DEBIAN_TOOLS, (folder) => unpackPackages(["haproxy", "nginx"], folder));
 }
 
 function installEnvoy() {
