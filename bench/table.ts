@@ -49,12 +49,11 @@ export function headLines(report: Omit<Report, "foreignLoad" | "loads" | "goals"
 /** What others did to a run, of which so many rounds were measured again. */
 export function foreignLine(share: number, repeated: number): string {
   const text = `others used ${percent(share)} of the machine meanwhile`;
-  const rounds = repeated === 1 ? "1 round" : `${repeated} rounds`;
   return [
     share > QUIET_SHARE ? `${text}: ratios of CPU time hold, others may not` : text,
     ...(repeated === 0
       ? []
-      : [`${rounds} of more than ${percent(QUIET_SHARE)} were measured again`]),
+      : [`rounds of more than ${percent(QUIET_SHARE)}, which were measured again: ${repeated}`]),
   ].join("\n");
 }
 

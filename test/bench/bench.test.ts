@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 import type { Report } from "../../bench/report.ts";
 import { type Finished, RunningProgram, runProgram } from "../support/processes.ts";
 import { repositoryRoot } from "../support/repository.ts";
@@ -66,6 +67,29 @@ describe("npm run bench", { timeout: 300_000 }, () => {
       /^# Old\n\n```text report\n\d{4}-.*\n(?:.*\n)*goals\n(?:.*\n)*```\n\nThe end\.\n$/,
     );
     assert.doesNotMatch(text, /^old$/m);
+  });
+
+  it("measures a round again that others disturbed, and says so", { skip: noProc }, async () => {
+    const json = join(folder, "disturbed.json");
+    const others = Array.from(
+      { length: Math.ceil(cpus().length / 4) },
+      () => new Worker("for (;;);", { eval: true }),
+    );
+    try {
+      const { status, stdout } = await bench("--tiny", "--json", json, "--only", "seal-1kib");
+      assert.equal(status, 0, stdout);
+      assert.match(stdout, /^rounds of more than 10 %, which were measured again: 1$/m);
+    } finally {
+      await Promise.all(others.map(async (one) => one.terminate()));
+    }
+    const { loads } = JSON.parse(readFileSync(json, "utf8")) as Report;
+    assert.deepEqual(
+      loads.map(({ repeatedRounds, contenders }) => [
+        repeatedRounds,
+        ...new Set(contenders.map(({ samples }) => samples.length)),
+      ]),
+      [[1, 1]],
+    );
   });
 
   it("lists what can be asked for", async () => {
