@@ -96,12 +96,12 @@ export function parseRequestHeader(body: Uint8Array, texts: KnownTexts): Request
   let authority = "";
   const metadata: Entry[] = [];
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
-    if (tag === 0x0a) method = fields.text();
+    if (tag === 0x0a) method = fields.name();
     else if (tag === 0x12) metadata.push(fields.message(2, parseEntry));
     else if (tag === 0x18) sentMs = fields.number();
     else if (tag === 0x20) timeoutMs = fields.number();
-    else if (tag === 0x2a) encoding = fields.text();
-    else if (tag === 0x32) authority = fields.text();
+    else if (tag === 0x2a) encoding = fields.name();
+    else if (tag === 0x32) authority = fields.name();
     else fields.skip(tag);
   }
   return { method, metadata, sentMs, timeoutMs, encoding, authority };
@@ -114,7 +114,7 @@ export function parseResponseHeader(body: Uint8Array, texts: KnownTexts): Respon
   const metadata: Entry[] = [];
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
     if (tag === 0x0a) metadata.push(fields.message(2, parseEntry));
-    else if (tag === 0x12) encoding = fields.text();
+    else if (tag === 0x12) encoding = fields.name();
     else fields.skip(tag);
   }
   return { metadata, encoding };
@@ -154,7 +154,7 @@ function parseEntry(fields: FieldReader): Entry {
   let key = "";
   let value: Uint8Array = EMPTY;
   for (let tag = fields.next(); tag !== 0; tag = fields.next()) {
-    if (tag === 0x0a) key = fields.text();
+    if (tag === 0x0a) key = fields.name();
     else if (tag === 0x12) value = fields.bytes();
     else fields.skip(tag);
   }

@@ -1,5 +1,5 @@
 /** Reads the fields of protobuf messages that strangers sent (docs/protocol.md §3). */
-import type { KnownTexts } from "./known-texts.ts";
+import { decodeText, type KnownTexts } from "./known-texts.ts";
 import { ALERT, Violation } from "./violation.ts";
 
 /** The factor of the byte behind the tenth, the last that a number may have. */
@@ -49,7 +49,18 @@ export class FieldReader {
     return bytes;
   }
 
+  /** Text that is of this call only, which nothing is to remember. */
   text(): string {
+    const bytes = this.bytes();
+    try {
+      return decodeText(bytes);
+    } catch {
+      throw malformed("text is not UTF-8");
+    }
+  }
+
+  /** Text that comes again with other calls. */
+  name(): string {
     const end = this.#fieldEnd();
     const start = this.#at;
     this.#at = end;
