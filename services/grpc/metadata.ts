@@ -23,8 +23,8 @@ const RESERVED = new Set([
 const LOCAL_PREFIX = "sealrpc-";
 const LEGAL_KEY = /^[0-9a-z_.-]+$/;
 const LEGAL_TEXT = /^[ -~]*$/;
-/** What is not legal text is not either after it has been decoded. */
-const decoder = new TextDecoder();
+/** Leaves no byte out, so what is not legal text is not either after it has been decoded. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const NONE: readonly Entry[] = [];
 
 /**

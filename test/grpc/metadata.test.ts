@@ -88,11 +88,22 @@ describe("metadata of a peer's entries", () => {
     });
   }
 
-  for (const value of ["é", "a\nb", "\0", "\u007f"]) {
+  for (const value of ["é", "a\nb", "\0", "\u007f", "\ufeffa"]) {
     it(`refuses the text ${JSON.stringify(value)}`, () => {
       assert.throws(() => metadataOf([text("key", value)]), malformed);
     });
   }
+
+  it("refuses any byte that is not printable ASCII, wherever it stands", () => {
+    const byte = fc.oneof(fc.integer({ min: 0x80, max: 0xff }), fc.constantFrom(0x1f, 0x7f));
+    const bytes = fc.uint8Array({ maxLength: 4 });
+    fc.assert(
+      fc.property(bytes, byte, bytes, (before, illegal, after) => {
+        const value = Uint8Array.of(...before, illegal, ...after);
+        assert.throws(() => metadataOf([{ key: "key", value }]), malformed);
+      }),
+    );
+  });
 
   it("is what was sent, for all legal keys and values", () => {
     const key = fc.stringMatching(/^x[0-9a-z_.-]{0,12}$/).map((name) => name.replace(/-bin$/, ""));
