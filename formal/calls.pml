@@ -211,18 +211,22 @@ init {
 }
 
 /* A call that is not idempotent runs at most once. */
-ltl once { [] (runs[0] <= 1) }
+#define ONCE (runs[0] <= 1)
+ltl once { [] ONCE }
 /* What is called executed ran. */
-ltl executed {
-  [] (outcome[0] == EXECUTED -> runs[0] >= 1) && [] (outcome[1] == EXECUTED -> runs[1] >= 1)
-}
+#define RAN(c) (outcome[c] == EXECUTED -> runs[c] >= 1)
+ltl executed { [] (RAN(0) && RAN(1)) }
+/* An application is given one answer to a call, whole or in part. */
+#define ANSWERED_ONCE (answers[0] <= 1 && answers[1] <= 1)
+ltl answered_once { [] ANSWERED_ONCE }
+/* An idempotent call runs as often as it may be sealed, at most. */
+#define LIMITED (runs[1] <= LIMIT)
+ltl limited { [] LIMITED }
+/* These four, in one search. */
+ltl safe { [] (ONCE && RAN(0) && RAN(1) && ANSWERED_ONCE && LIMITED) }
 /* What is called not executed did not run, and never will. */
 ltl not_executed { [] (outcome[0] == NOT_EXECUTED -> [] (runs[0] == 0)) }
 ltl not_executed_idempotent { [] (outcome[1] == NOT_EXECUTED -> [] (runs[1] == 0)) }
-/* An application is given one answer to a call, whole or in part. */
-ltl answered_once { [] (answers[0] <= 1 && answers[1] <= 1) }
-/* An idempotent call runs as often as it may be sealed, at most. */
-ltl limited { [] (runs[1] <= LIMIT) }
 /* Each call ends, if the host only forwards. */
 ltl ends { <> (outcome[0] != PENDING && outcome[1] != PENDING) }
 /* END is proof that the call was started. */

@@ -1,4 +1,4 @@
-// Checks the model of calls (formal/README.md) with Spin, in about three minutes: each claim holds, and
+// Checks the model of calls (formal/README.md) with Spin, in about two minutes: each claim holds, and
 // falls once the rule that it stands on is taken away. Spin is that of the machine, or of Debian's package,
 // unpacked under .cache.
 import { spawnSync } from "node:child_process";
@@ -10,21 +10,11 @@ import { run } from "./run.mjs";
 
 /** Of the model's variants: the claims that hold in it, and those that fall. */
 const VARIANTS = [
-  {
-    defines: [],
-    holds: [
-      "once",
-      "executed",
-      "not_executed",
-      "not_executed_idempotent",
-      "answered_once",
-      "limited",
-    ],
-  },
+  { defines: [], holds: ["safe", "not_executed", "not_executed_idempotent"] },
   { defines: ["HONEST"], holds: ["ends"] },
   { defines: ["LIMIT=2"], holds: ["limited"] },
-  { defines: ["LIMIT=2", "NO_LIMIT"], falls: ["limited"] },
-  { defines: ["RESEND_AFTER_CUT"], falls: ["once"] },
+  { defines: ["LIMIT=2", "NO_LIMIT"], falls: ["limited", "safe"] },
+  { defines: ["RESEND_AFTER_CUT"], falls: ["once", "safe"] },
   {
     defines: ["RUN_AFTER_GOAWAY"],
     falls: ["once", "not_executed", "not_executed_idempotent"],
@@ -32,8 +22,8 @@ const VARIANTS = [
   { defines: ["EARLY_LAST"], falls: ["once", "not_executed", "not_executed_idempotent"] },
   { defines: ["REFUSE_STARTED"], falls: ["once", "not_executed"] },
   { defines: ["FORGET_UNKNOWN"], falls: ["not_executed_idempotent"] },
-  { defines: ["RESEND_ANSWERED"], falls: ["answered_once"] },
-  { defines: ["BELIEVE_OUTER_OK"], falls: ["executed"] },
+  { defines: ["RESEND_ANSWERED"], falls: ["answered_once", "safe"] },
+  { defines: ["BELIEVE_OUTER_OK"], falls: ["executed", "safe"] },
   { defines: ["END_UNSTARTED"], falls: ["end_is_proof"] },
   { defines: ["HONEST", "IGNORE_GOAWAY"], falls: ["ends"] },
 ];
