@@ -5,7 +5,7 @@
  */
 import { FieldReader } from "./field-reader.ts";
 import type { KnownTexts } from "./known-texts.ts";
-import { Violation, ALERT } from "./violation.ts";
+import { malformed } from "./violation.ts";
 
 /** The longest serialized RequestHeader, ResponseHeader or Status. */
 export const MAX_HEADER_BYTES = 65_536;
@@ -233,8 +233,4 @@ function writeVarint(out: Uint8Array, start: number, value: number): number {
 
 function varintBytes(value: number): number {
   return value < 128 ? 1 : value < 16_384 ? 2 : 3;
-}
-
-function malformed(what: string): Violation {
-  return new Violation(ALERT.malformed, "malformed-frame", what);
 }

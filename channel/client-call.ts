@@ -8,7 +8,7 @@ import { Inbox, type InboxEvents } from "./inbox.ts";
 import { Outbox } from "./outbox.ts";
 import type { RecordBuffer } from "./record-buffer.ts";
 import type { Sender } from "./turns.ts";
-import { ALERT, Violation } from "./violation.ts";
+import { ALERT, Violation, state } from "./violation.ts";
 
 export interface OpenOptions {
   /** "/package.Service/Method". */
@@ -286,8 +286,4 @@ export class ClientCall implements Sender, InboxEvents {
     this.#host.charge(held - this.#heldBytes);
     this.#heldBytes = held;
   }
-}
-
-function state(what: string): Violation {
-  return new Violation(ALERT.state, "malformed-frame", what);
 }

@@ -6,7 +6,7 @@ import { ClientCall, type ClientCallOwner, type OpenOptions } from "./client-cal
 import type { ChannelError } from "./errors.ts";
 import { CREDIT, GOAWAY, readU32 } from "./frame.ts";
 import { NumberTable } from "./number-table.ts";
-import { ALERT, Violation } from "./violation.ts";
+import { state } from "./violation.ts";
 
 const MAX_CALL_ID = 0xffffffff;
 
@@ -131,8 +131,4 @@ export class ClientCalls implements CallTable, ClientCallOwner {
     this.stopOpening();
     this.#onDraining();
   }
-}
-
-function state(what: string): Violation {
-  return new Violation(ALERT.state, "malformed-frame", what);
 }

@@ -8,7 +8,7 @@ import type { ChannelError } from "./errors.ts";
 import type { SessionTerms } from "./established.ts";
 import { OPEN } from "./frame.ts";
 import { NumberTable } from "./number-table.ts";
-import { ALERT, Violation } from "./violation.ts";
+import { state } from "./violation.ts";
 
 /** Takes a call that may run; it may refuse it still. */
 export type OnCall = (call: EnclaveCall, header: RequestHeader) => EnclaveCallEvents;
@@ -119,8 +119,4 @@ export class EnclaveCalls implements CallTable, EnclaveCallOwner {
       call.attach(this.#onCall(call, header));
     }
   }
-}
-
-function state(what: string): Violation {
-  return new Violation(ALERT.state, "malformed-frame", what);
 }

@@ -1,9 +1,11 @@
 /** Reads the fields of protobuf messages that strangers sent (docs/protocol.md §3). */
 import { decodeText, type KnownTexts } from "./known-texts.ts";
-import { ALERT, Violation } from "./violation.ts";
+import { malformed } from "./violation.ts";
 
 /** The factor of the byte behind the tenth, the last that a number may have. */
 const TOO_LONG = 2 ** 70;
+
+const PLAIN = { decode: decodeText };
 
 /** Walks the fields of one message. Every read stays inside of it, so it ends on any bytes. */
 export class FieldReader {
@@ -51,24 +53,12 @@ export class FieldReader {
 
   /** Text that is of this call only, which nothing is to remember. */
   text(): string {
-    const bytes = this.bytes();
-    try {
-      return decodeText(bytes);
-    } catch {
-      throw malformed("text is not UTF-8");
-    }
+    return this.#decode(PLAIN);
   }
 
   /** Text that comes again with other calls. */
   name(): string {
-    const end = this.#fieldEnd();
-    const start = this.#at;
-    this.#at = end;
-    try {
-      return this.#texts.decode(this.#body, start, end);
-    } catch {
-      throw malformed("text is not UTF-8");
-    }
+    return this.#decode(this.#texts);
   }
 
   /** What `read` makes of the message in this field, whose fields this reader gives it. */
@@ -94,6 +84,17 @@ export class FieldReader {
     if (this.#at > this.#end) throw malformed("a field is cut short");
   }
 
+  #decode(texts: Pick<KnownTexts, "decode">): string {
+    const end = this.#fieldEnd();
+    const start = this.#at;
+    this.#at = end;
+    try {
+      return texts.decode(this.#body, start, end);
+    } catch {
+      throw malformed("text is not UTF-8");
+    }
+  }
+
   #byte(): number {
     const byte = this.#at < this.#end ? this.#body[this.#at] : undefined;
     if (byte === undefined) throw malformed("a number is cut short");
@@ -108,8 +109,4 @@ export class FieldReader {
     if (end > this.#end) throw malformed("a field is cut short");
     return end;
   }
-}
-
-function malformed(what: string): Violation {
-  return new Violation(ALERT.malformed, "malformed-frame", what);
 }

@@ -4,7 +4,7 @@
  * session's.
  */
 import { MAX_HEADER_BYTES } from "./call-message.ts";
-import { ALERT, Violation } from "./violation.ts";
+import { ALERT, Violation, malformed } from "./violation.ts";
 
 export const OPEN = 1;
 export const HEADERS = 2;
@@ -145,8 +145,4 @@ export function writeU32(out: Uint8Array, at: number, value: number): void {
   out[at + 1] = value >>> 16;
   out[at + 2] = value >>> 8;
   out[at + 3] = value;
-}
-
-function malformed(what: string): Violation {
-  return new Violation(ALERT.malformed, "malformed-frame", what);
 }

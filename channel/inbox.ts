@@ -6,7 +6,7 @@ import type { CallHost } from "./call-host.ts";
 import { ReceiveCredit, type Link } from "./credit.ts";
 import { Fifo } from "./fifo.ts";
 import { COMPRESSED, MESSAGE_COST, MORE, readU32 } from "./frame.ts";
-import { ALERT, Violation } from "./violation.ts";
+import { ALERT, Violation, malformed } from "./violation.ts";
 
 /** What a receiver is told. */
 export interface InboxEvents {
@@ -206,8 +206,4 @@ function costOf(assembly: Assembly | undefined): number {
  */
 function keep(piece: Uint8Array, recordBytes: number): Uint8Array {
   return 2 * piece.length >= recordBytes ? piece : piece.slice();
-}
-
-function malformed(what: string): Violation {
-  return new Violation(ALERT.malformed, "malformed-frame", what);
 }

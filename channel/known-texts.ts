@@ -11,25 +11,25 @@ const MAX_BYTES = 64;
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** @throws TypeError for what is not UTF-8. */
-export function decodeText(bytes: Uint8Array): string {
-  return decoder.decode(bytes);
+/** Decodes `bytes` from `start` to `end`. @throws TypeError for what is not UTF-8. */
+export function decodeText(bytes: Uint8Array, start: number, end: number): string {
+  return decoder.decode(bytes.subarray(start, end));
 }
 
 export class KnownTexts {
   #texts: (string | undefined)[] | undefined;
 
-  /** Decodes `bytes` from `start` to `end`. @throws TypeError as `decodeText` does. */
+  /** As `decodeText` does. */
   decode(bytes: Uint8Array, start: number, end: number): string {
     const length = end - start;
-    if (length > MAX_BYTES) return decodeText(bytes.subarray(start, end));
+    if (length > MAX_BYTES) return decodeText(bytes, start, end);
     let hash = length;
     for (let at = start; at < end; at++) hash = (31 * hash + (bytes[at] ?? 0)) | 0;
     this.#texts ??= Array.from({ length: PLACES });
     const place = hash & (PLACES - 1);
     const known = this.#texts[place];
     if (known !== undefined && isAt(known, bytes, start, end)) return known;
-    const text = decodeText(bytes.subarray(start, end));
+    const text = decodeText(bytes, start, end);
     // Only ASCII has as many characters as bytes. Other text could not be told from its bytes below.
     if (text.length === length) this.#texts[place] = text;
     return text;

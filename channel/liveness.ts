@@ -6,7 +6,7 @@
 import type { ControlQueue } from "./control-queue.ts";
 import { PING, PONG, readU32 } from "./frame.ts";
 import type { Lifetime } from "./lifetime.ts";
-import { ALERT, Violation } from "./violation.ts";
+import { state } from "./violation.ts";
 
 /** A round trip is measured again after this long, when credit moves. */
 const STALE_MS = 1_000;
@@ -71,8 +71,4 @@ export class Liveness {
     this.#lifetime.pingSent(nowMs);
     this.#control.push(PING, 0, [0, 0]);
   }
-}
-
-function state(what: string): Violation {
-  return new Violation(ALERT.state, "malformed-frame", what);
 }

@@ -26,6 +26,16 @@ export class Violation extends Error {
   }
 }
 
+/** For what cannot be read, or holds a value that is not allowed (docs/protocol.md §8.1). */
+export function malformed(what: string): Violation {
+  return new Violation(ALERT.malformed, "malformed-frame", what);
+}
+
+/** For what may be said, but not now, or not by this side (docs/protocol.md §8.1). */
+export function state(what: string): Violation {
+  return new Violation(ALERT.state, "malformed-frame", what);
+}
+
 /** How a session ends for an error: what its own side is told, and the alert that the peer gets. */
 export interface Ending {
   readonly error: ChannelError;
